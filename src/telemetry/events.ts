@@ -1,0 +1,55 @@
+/**
+ * What happened, as one typed union. No event holds a token, a key, a blob or a raw partition key:
+ * `partition` is a short hash that only links events to each other.
+ */
+export type TokenkeepEvent =
+  /** A record could not be opened. `unsupported` and `unknown-key` are retryable; `refused` is a miss. */
+  | { readonly type: "record-unreadable"; readonly partition: string; readonly reason: OpenFailureReason }
+  /** The store had lost a record (eviction, expiry, failover) and a refresh wrote it back. */
+  | { readonly type: "record-restored"; readonly partition: string }
+  /** The store went back in time; the newer record of this process was kept. */
+  | { readonly type: "store-rolled-back"; readonly partition: string }
+  /** A write did not happen because the account had been signed out, or signed in anew, meanwhile. */
+  | {
+      readonly type: "write-superseded";
+      readonly partition: string;
+      readonly reason: "removed" | "incarnation" | "refused";
+    }
+  /** A compare-and-swap was lost; it is retried after a merge. */
+  | { readonly type: "conflict"; readonly partition: string; readonly attempt: number }
+  /** A call to the store failed. */
+  | {
+      readonly type: "store-failed";
+      readonly store: string;
+      readonly operation: string;
+      readonly error: unknown;
+    }
+  /** A result could not be stored and waits in memory, to be merged when the store answers again. */
+  | { readonly type: "unsaved"; readonly partition: string; readonly bytes: number }
+  /** A waiting result was stored. */
+  | { readonly type: "replayed"; readonly partition: string }
+  /** A waiting result was given up: memory limit, sign-out or close. */
+  | {
+      readonly type: "unsaved-dropped";
+      readonly partition: string;
+      readonly reason: "limit" | "superseded" | "closed";
+    }
+  /** An account or partition was signed out. */
+  | {
+      readonly type: "signed-out";
+      readonly partition: string;
+      readonly status: "done" | "pending";
+      readonly durable: boolean;
+    }
+  /** An activity row could not be written; the tokens are not affected. */
+  | { readonly type: "activity-failed"; readonly partition: string; readonly error: unknown }
+  /** Two operations overlapped on one MSAL client; what the first had acquired may not have been stored. */
+  | { readonly type: "client-overlap"; readonly partition: string }
+  /** Sealing is off, as asked for by `keys: "unsealed"`. Once per cache. */
+  | { readonly type: "unsealed" };
+
+/** Why a sealed value could not be opened. Everything after the key has been found is `refused`. */
+export type OpenFailureReason = "unsupported" | "unknown-key" | "refused";
+
+/** Called synchronously; what it throws is ignored. */
+export type EventListener = (event: TokenkeepEvent) => void;
