@@ -1,0 +1,28 @@
+/**
+ * Which host names are one cloud, and the one that MSAL files entries under.
+ *
+ * Facts: the instance discovery metadata built into @azure/msal-common 16.16
+ * (`authority/AuthorityMetadata.ts`); the first of each line is its `preferred_cache`.
+ */
+const CLOUDS: readonly (readonly string[])[] = Object.freeze([
+  ["login.windows.net", "login.microsoftonline.com", "login.microsoft.com", "sts.windows.net"],
+  ["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
+  ["login.microsoftonline.de"],
+  ["login.microsoftonline.us", "login.usgovcloudapi.net"],
+  ["login-us.microsoftonline.com"],
+  ["login.sovcloud-identity.fr"],
+  ["login.sovcloud-identity.de"],
+  ["login.sovcloud-identity.sg"],
+]);
+
+/** The host MSAL files entries of this host's cloud under; an unknown host in lower case. */
+export function canonicalEnvironment(host: string): string {
+  const name = host.toLowerCase();
+  return CLOUDS.find((aliases) => aliases.includes(name))?.[0] ?? name;
+}
+
+/** All names of this host's cloud, the canonical one first; an unknown host has only itself. */
+export function environmentAliases(host: string): readonly string[] {
+  const name = host.toLowerCase();
+  return CLOUDS.find((aliases) => aliases.includes(name)) ?? [name];
+}
