@@ -1,0 +1,48 @@
+import { getHeapStatistics } from "node:v8";
+import { totalmem } from "node:os";
+import { LRUCache } from "lru-cache";
+import type { Version } from "../store/blob-store.ts";
+
+/** When a copy was last known to be what the store holds, by both clocks: one may jump, the other may stop. */
+export interface Instant {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+/** One value in memory, opened, with what is known about how current it is. */
+export interface L1Entry<V> {
+  readonly value: V;
+  readonly version: Version;
+  /** When the request that confirmed this copy was *sent*: what happened after that, it cannot know. */
+  readonly confirmedAt: Instant;
+  /** The change counter read before that request, if the store has one. */
+  readonly counter: string | undefined;
+  readonly weight: number;
+}
+
+/** Memory an entry takes beyond its bytes: the parsed object, its keys, the map's own bookkeeping. */
+const ENTRY_OVERHEAD_BYTES = 1024;
+const DEFAULT_LIMIT_BYTES = 500_000_000;
+
+/**
+ * The smaller of 500 MB and a tenth of the memory this process may use: the V8 heap limit, the container's
+ * limit, the machine's memory.
+ */
+export function defaultL1MaxBytes(): number {
+  const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
+  const available = Math.min(getHeapStatistics().heap_size_limit, constrained, totalmem());
+  return Math.min(DEFAULT_LIMIT_BYTES, Math.floor(available / 10));
+}
+
+/** Weight of an entry whose serialised form has `bytes` bytes, in bytes. */
+export function weighEntry(key: string, bytes: number): number {
+  return bytes + 2 * key.length + ENTRY_OVERHEAD_BYTES;
+}
+
+/** L1: least recently used goes first, bounded by the sum of weights. */
+export function createL1<V>(maxBytes: number): LRUCache<string, L1Entry<V>> {
+  return new LRUCache<string, L1Entry<V>>({
+    maxSize: maxBytes,
+    sizeCalculation: (entry) => entry.weight,
+  });
+}
