@@ -1,0 +1,69 @@
+/** Account activity in this process's own memory. */
+import { checkLimit } from "./shared/arguments.ts";
+import type {
+  AccountActivityRow,
+  AccountActivityStore,
+  ActivityQuery,
+  StoredActivity,
+} from "../store/account-activity-store.ts";
+
+const MAX_PAGE = 1_000;
+
+/** An {@link AccountActivityStore} of this process, for tests and single-process use. */
+export function memoryActivity(): AccountActivityStore {
+  const rows = new Map<string, StoredActivity>();
+  let sortedKeys: readonly string[] | undefined;
+  return {
+    name: "memory",
+    async get(accountKey) {
+      const stored = rows.get(accountKey);
+      return stored && copy(stored);
+    },
+    async put(row, { revision, ifRevision }) {
+      const present = rows.get(row.accountKey);
+      if ((present?.revision ?? null) !== ifRevision) return { stored: false };
+      if (present === undefined) sortedKeys = undefined;
+      rows.set(row.accountKey, copy({ row, revision }));
+      return { stored: true };
+    },
+    async delete(accountKey, { ifRevision }) {
+      if (rows.get(accountKey)?.revision !== ifRevision) return false;
+      sortedKeys = undefined;
+      return rows.delete(accountKey);
+    },
+    async list(query) {
+      checkLimit(query.limit, MAX_PAGE);
+      sortedKeys ??= [...rows.keys()].toSorted();
+      const found: StoredActivity[] = [];
+      for (const key of sortedKeys) {
+        if (query.cursor !== undefined && key <= query.cursor) continue;
+        const stored = rows.get(key);
+        if (stored === undefined || !matches(stored.row, query)) continue;
+        const last = found.at(-1);
+        if (last !== undefined && found.length === query.limit) {
+          return { rows: found, cursor: last.row.accountKey };
+        }
+        found.push(copy(stored));
+      }
+      return { rows: found };
+    },
+  };
+}
+
+function copy({ row, revision }: StoredActivity): StoredActivity {
+  const sealed = row.sealedProperties;
+  return { row: { ...row, sealedProperties: sealed && new Uint8Array(sealed) }, revision };
+}
+
+function matches(row: AccountActivityRow, query: ActivityQuery): boolean {
+  const { status, activeSince, idleSince, tenantId, homeAccountId, clientId, keyPrefix } = query;
+  return (
+    (status === undefined || [status].flat().includes(row.status)) &&
+    (activeSince === undefined || row.lastActivityAt >= activeSince) &&
+    (idleSince === undefined || row.lastActivityAt < idleSince) &&
+    (tenantId === undefined || row.tenantId === tenantId) &&
+    (homeAccountId === undefined || row.homeAccountId === homeAccountId) &&
+    (clientId === undefined || row.clientId === clientId) &&
+    (keyPrefix === undefined || row.accountKey.startsWith(keyPrefix))
+  );
+}
