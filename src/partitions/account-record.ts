@@ -1,0 +1,77 @@
+import { TokenkeepError } from "../errors.ts";
+import { storeKey, type Core } from "./core.ts";
+import type { Partition } from "./partition.ts";
+import type { AccountRecord, ListedPartition } from "./record.ts";
+import { ttlOf } from "./retention.ts";
+import { afterConflict, MAX_ATTEMPTS } from "./save.ts";
+
+const EMPTY: AccountRecord = { type: "account", seq: 0, signedOutAtMs: undefined, partitions: [] };
+
+/** The account record as this process knows it, a stamp that still waits included. @throws retryable */
+export async function readAccountRecord(core: Core, partition: Partition): Promise<AccountRecord> {
+  const key = storeKey(core, partition);
+  const found = await core.tiers.read(key, { fresh: true });
+  return withWaitingStamp(core, key, found?.value.type === "account" ? found.value : EMPTY);
+}
+
+function withWaitingStamp(core: Core, key: string, record: AccountRecord): AccountRecord {
+  const waiting = core.unsaved.get(key);
+  return waiting?.kind === "stamp"
+    ? { ...record, signedOutAtMs: Math.max(record.signedOutAtMs ?? 0, waiting.signedOutAtMs) }
+    : record;
+}
+
+/** Adds a partition to the list, before that partition's own record is written. @throws retryable */
+export async function listPartition(
+  core: Core,
+  partition: Partition,
+  entry: ListedPartition,
+): Promise<AccountRecord> {
+  const listed = await update(core, partition, (record) => {
+    const others = record.partitions.filter((known) => known.id !== entry.id);
+    const known = record.partitions.find((candidate) => candidate.id === entry.id);
+    if (known && known.expiresAtMs >= entry.expiresAtMs) return undefined;
+    return { ...record, partitions: [...others, entry] };
+  });
+  return withWaitingStamp(core, storeKey(core, partition), listed);
+}
+
+/** Stamps the sign-out everywhere. @returns what has to be marked now. @throws retryable */
+export async function stampSignedOut(
+  core: Core,
+  partition: Partition,
+  signedOutAtMs: number,
+): Promise<AccountRecord> {
+  return update(core, partition, (record) => ({
+    ...record,
+    signedOutAtMs: Math.max(record.signedOutAtMs ?? 0, signedOutAtMs),
+  }));
+}
+
+/** Compare-and-swap until it lands; expired entries go with every write. */
+async function update(
+  core: Core,
+  partition: Partition,
+  change: (record: AccountRecord) => AccountRecord | undefined,
+): Promise<AccountRecord> {
+  const key = storeKey(core, partition);
+  let there = await core.tiers.read(key, { fresh: true });
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    const record = there?.value.type === "account" ? there.value : EMPTY;
+    const changed = change(record);
+    if (!changed) return record;
+    const nowMs = core.runtime.now();
+    const next: AccountRecord = {
+      ...changed,
+      seq: record.seq + 1,
+      partitions: changed.partitions.filter((entry) => entry.expiresAtMs > nowMs),
+    };
+    const result = await core.tiers.put(key, next, {
+      ifVersion: there?.version ?? null,
+      ttlMs: ttlOf(partition.kind, next, nowMs, core.retention),
+    });
+    if (result.stored) return next;
+    there = await afterConflict(core, key, attempt, result.current);
+  }
+  throw new TokenkeepError("ERR_STORE_UNAVAILABLE", "the account record is contended", { retryable: true });
+}

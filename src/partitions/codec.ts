@@ -1,0 +1,200 @@
+import { canonicalizeBlob } from "../blob/environments.ts";
+import { blobFromObject } from "../blob/entities.ts";
+import { nowSeconds } from "../blob/lookup.ts";
+import type { Provenance } from "../blob/provenance.ts";
+import type { Sealer } from "../envelope/sealer.ts";
+import { TokenkeepError } from "../errors.ts";
+import type { Runtime } from "../runtime.ts";
+import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
+import type { Codec } from "../tiers/tiers.ts";
+import type {
+  AccountRecord,
+  ListedPartition,
+  PartitionRecord,
+  RemovalMarker,
+  TokenRecord,
+} from "./record.ts";
+
+/** Version of the record's own layout, inside the envelope. A reader refuses what is newer, and keeps it. */
+const RECORD_FORMAT = 1;
+
+export interface CodecOptions {
+  readonly sealer: Sealer;
+  readonly namespace: string;
+  readonly runtime: Runtime;
+  readonly emit: Emit;
+}
+
+/** Records to sealed bytes and back; the store key binds the envelope to its place. */
+export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord> {
+  const { sealer, namespace, runtime, emit } = options;
+
+  function context(key: string): { namespace: string; key: string; kind: string } {
+    return { namespace, key, kind: key.slice(namespace.length + 1).split(":", 1)[0] ?? "" };
+  }
+
+  return {
+    encode: (key, record) => sealer.seal(Buffer.from(JSON.stringify(toLayout(record))), context(key)),
+
+    decode(key, bytes) {
+      const opened = sealer.open(bytes, context(key));
+      if (!opened.ok) {
+        emit({ type: "record-unreadable", partition: partitionLabel(key), reason: opened.reason });
+        return unreadable(opened.reason);
+      }
+      const record = fromLayout(opened.plaintext.toString("utf8"));
+      if (record === "newer") {
+        emit({ type: "record-unreadable", partition: partitionLabel(key), reason: "unsupported" });
+        return unreadable("unsupported");
+      }
+      if (record.type === "refused") {
+        emit({ type: "record-unreadable", partition: partitionLabel(key), reason: "refused" });
+      }
+      return record.type === "tokens"
+        ? { ...record, blob: canonicalizeBlob(record.blob, nowSeconds(runtime.now())) }
+        : record;
+    },
+
+    reconcile(key, held, stored) {
+      if (!isOlder(stored, held)) return stored;
+      emit({ type: "store-rolled-back", partition: partitionLabel(key) });
+      return held;
+    },
+  };
+}
+
+/** Not now is an error, not authentic is a value: invariant 4 keeps the two apart. */
+function unreadable(reason: "unsupported" | "unknown-key" | "refused"): PartitionRecord {
+  if (reason === "refused") return { type: "refused" };
+  throw reason === "unknown-key"
+    ? new TokenkeepError("ERR_KEY_UNKNOWN", "a record is sealed under a key id that is not in the key ring", {
+        retryable: true,
+      })
+    : new TokenkeepError("ERR_RECORD_UNSUPPORTED", "a record was written by a newer version of tokenkeep", {
+        retryable: true,
+      });
+}
+
+/** True if `stored` is an earlier state of the very life that `held` shows: the store went back in time. */
+function isOlder(stored: PartitionRecord, held: PartitionRecord): boolean {
+  if (held.type === "account") return stored.type === "account" && stored.seq < held.seq;
+  const heldLife = held.type === "tokens" || held.type === "removed" ? held : undefined;
+  const storedLife = stored.type === "tokens" || stored.type === "removed" ? stored : undefined;
+  if (!heldLife || !storedLife) return false;
+  return heldLife.incarnation === storedLife.incarnation && storedLife.seq < heldLife.seq;
+}
+
+// --- layout ---
+
+function toLayout(record: PartitionRecord): object {
+  switch (record.type) {
+    case "tokens":
+      return {
+        f: RECORD_FORMAT,
+        t: record.type,
+        i: record.incarnation,
+        s: record.seq,
+        p: record.provenance,
+        b: record.blob,
+      };
+    case "removed":
+      return {
+        f: RECORD_FORMAT,
+        t: record.type,
+        i: record.incarnation,
+        s: record.seq,
+        g: record.grant,
+        at: record.removedAtMs,
+      };
+    case "account":
+      return {
+        f: RECORD_FORMAT,
+        t: record.type,
+        s: record.seq,
+        out: record.signedOutAtMs,
+        parts: record.partitions,
+      };
+    case "spent":
+      return { f: RECORD_FORMAT, t: record.type };
+    case "refused":
+      throw new Error("a refused record is never written");
+  }
+}
+
+/** Authentic bytes can still be wrong (another program with the same key): such a record is refused. */
+function fromLayout(text: string): PartitionRecord | "newer" {
+  try {
+    const layout = JSON.parse(text) as Record<string, unknown>;
+    if (typeof layout["f"] !== "number") return { type: "refused" };
+    if (layout["f"] > RECORD_FORMAT) return "newer";
+    switch (layout["t"]) {
+      case "tokens":
+        return tokensFrom(layout);
+      case "removed":
+        return removedFrom(layout);
+      case "account":
+        return accountFrom(layout);
+      case "spent":
+        return { type: "spent" };
+      default:
+        return { type: "refused" };
+    }
+  } catch {
+    return { type: "refused" };
+  }
+}
+
+function tokensFrom(layout: Record<string, unknown>): TokenRecord {
+  return {
+    type: "tokens",
+    incarnation: text(layout["i"]),
+    seq: count(layout["s"]),
+    provenance: provenanceFrom(layout["p"]),
+    blob: blobFromObject(layout["b"]),
+  };
+}
+
+function removedFrom(layout: Record<string, unknown>): RemovalMarker {
+  return {
+    type: "removed",
+    incarnation: layout["i"] === undefined ? undefined : text(layout["i"]),
+    seq: count(layout["s"]),
+    grant: count(layout["g"]),
+    removedAtMs: count(layout["at"]),
+  };
+}
+
+function accountFrom(layout: Record<string, unknown>): AccountRecord {
+  const partitions = layout["parts"];
+  if (!Array.isArray(partitions)) throw new TypeError("partitions");
+  return {
+    type: "account",
+    seq: count(layout["s"]),
+    signedOutAtMs: layout["out"] === undefined ? undefined : count(layout["out"]),
+    partitions: partitions.map((entry: Record<string, unknown>): ListedPartition => ({
+      id: text(entry["id"]),
+      kind: text(entry["kind"]) as ListedPartition["kind"],
+      expiresAtMs: count(entry["expiresAtMs"]),
+    })),
+  };
+}
+
+function provenanceFrom(value: unknown): Provenance {
+  const entries = Object.entries(value as Record<string, Record<string, unknown>>);
+  return Object.fromEntries(
+    entries.map(([print, entry]) => [
+      print,
+      { grant: count(entry["grant"]), generation: count(entry["generation"]) },
+    ]),
+  );
+}
+
+function text(value: unknown): string {
+  if (typeof value !== "string" || value === "") throw new TypeError("text expected");
+  return value;
+}
+
+function count(value: unknown): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) throw new TypeError("number expected");
+  return value;
+}

@@ -1,0 +1,41 @@
+import { nowSeconds } from "../blob/lookup.ts";
+import { randomId, type Runtime } from "../runtime.ts";
+import type { Emit } from "../telemetry/emitter.ts";
+import type { SingleFlight } from "../tiers/single-flight.ts";
+import type { Tiers } from "../tiers/tiers.ts";
+import { currentOf, type ApplyContext, type Current } from "./change.ts";
+import type { Partition } from "./partition.ts";
+import type { PartitionRecord } from "./record.ts";
+import type { Retention } from "./retention.ts";
+import { overlay, type UnsavedResults } from "./unsaved.ts";
+
+/** What the parts of this folder share. */
+export interface Core {
+  readonly tiers: Tiers<PartitionRecord>;
+  readonly unsaved: UnsavedResults;
+  readonly flights: SingleFlight;
+  readonly runtime: Runtime;
+  readonly retention: Retention;
+  readonly emit: Emit;
+  readonly namespace: string;
+  /** Asks for a replay of what waits, now or after the current back-off. */
+  readonly requestReplay: (when: "now" | "later") => void;
+}
+
+/** The store key of a partition: its id behind the namespace. */
+export function storeKey(core: Pick<Core, "namespace">, partition: Partition): string {
+  return `${core.namespace}:${partition.id}`;
+}
+
+export function applyContext(core: Pick<Core, "runtime">): ApplyContext {
+  return {
+    newIncarnation: () => randomId(core.runtime),
+    nowSeconds: nowSeconds(core.runtime.now()),
+  };
+}
+
+/** What this process takes the partition to be, given what the store holds. */
+export function seenHere(core: Core, key: string, stored: PartitionRecord | undefined): Current {
+  const current = currentOf(stored);
+  return core.unsaved.size === 0 ? current : overlay(current, core.unsaved.get(key), applyContext(core));
+}

@@ -1,0 +1,96 @@
+import { createHash } from "node:crypto";
+import { OptionsError } from "../errors.ts";
+
+/**
+ * What a partition holds, and so how long it lives:
+ * `user` one user's tokens; `app` the application's own; `obo` one assertion's; `account` the list of a user's
+ * partitions; `flow` the mark that a sign-in flow has been spent.
+ */
+export type PartitionKind = "user" | "app" | "obo" | "account" | "flow";
+
+/** The unit of isolation. Made by the named functions below, so that every door leads to the same place. */
+export interface Partition {
+  readonly kind: PartitionKind;
+  readonly clientId: string;
+  /** Canonical issuer: cloud environment for Entra ID, host and path elsewhere. See `issuerOf`. */
+  readonly issuer: string;
+  /** Canonical and unambiguous; the store key is this behind the namespace. */
+  readonly id: string;
+  /** The user's home account id, where the partition belongs to one. */
+  readonly homeAccountId: string | undefined;
+}
+
+/** What every partition is made from: which application, and which authority it asks. */
+export interface PartitionScope {
+  readonly clientId: string;
+  readonly issuer: string;
+}
+
+// Entra ID writes home account ids as two GUIDs, which compare without case; other providers' subjects do not.
+const ENTRA_HOME_ACCOUNT_ID = /^[0-9a-f-]{36}\.[0-9a-f-]{36}$/i;
+
+/** The form of a home account id that partition keys use. */
+export function canonicalHomeAccountId(homeAccountId: string): string {
+  return ENTRA_HOME_ACCOUNT_ID.test(homeAccountId) ? homeAccountId.toLowerCase() : homeAccountId;
+}
+
+/** One user of one application. On ADFS pass the `localAccountId`, which is what identifies a user there. */
+export function userPartition(scope: PartitionScope, homeAccountId: string): Partition {
+  const subject = canonicalHomeAccountId(requireText(homeAccountId, "homeAccountId"));
+  return make("user", scope, [subject], subject);
+}
+
+/** The application's own tokens in one tenant (client credentials). */
+export function appPartition(scope: PartitionScope, tenantId: string): Partition {
+  return make("app", scope, [requireText(tenantId, "tenantId").toLowerCase()], undefined);
+}
+
+/** What one assertion was exchanged for (on-behalf-of). The key holds the assertion's SHA-256, never itself. */
+export function oboPartition(scope: PartitionScope, assertion: string): Partition {
+  const hash = createHash("sha256").update(requireText(assertion, "oboAssertion")).digest("base64url");
+  return make("obo", scope, [hash], undefined);
+}
+
+/** The list of one user's partitions, and when they last signed out everywhere. */
+export function accountPartition(scope: PartitionScope, homeAccountId: string): Partition {
+  const subject = canonicalHomeAccountId(requireText(homeAccountId, "homeAccountId"));
+  return make("account", scope, [subject], subject);
+}
+
+/** The mark that a sign-in flow has been completed. */
+export function flowPartition(scope: PartitionScope, flowId: string): Partition {
+  return make("flow", scope, [requireText(flowId, "flowId")], undefined);
+}
+
+function make(
+  kind: PartitionKind,
+  scope: PartitionScope,
+  subject: readonly string[],
+  homeAccountId: string | undefined,
+): Partition {
+  const clientId = requireText(scope.clientId, "clientId");
+  const issuer = requireText(scope.issuer, "issuer");
+  const id = [kind, clientId, issuer, ...subject].map(escapePart).join(":");
+  return Object.freeze({ kind, clientId, issuer, id, homeAccountId });
+}
+
+/** A partition from its stored id, as the account record lists them. */
+export function partitionFromId(id: string, homeAccountId: string): Partition {
+  const [kind, clientId, issuer] = id.split(":").map(decodeURIComponent);
+  return Object.freeze({
+    kind: kind as PartitionKind,
+    clientId: clientId ?? "",
+    issuer: issuer ?? "",
+    id,
+    homeAccountId,
+  });
+}
+
+function escapePart(part: string): string {
+  return encodeURIComponent(part.toWellFormed());
+}
+
+function requireText(value: unknown, name: string): string {
+  if (typeof value !== "string" || value === "") throw new OptionsError(name, "must be a non-empty string");
+  return value;
+}

@@ -1,0 +1,178 @@
+/** The heart: what lies under a partition key, how it is read, how a result gets into it, how it ends. */
+import { TokenkeepError } from "../errors.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Version } from "../store/blob-store.ts";
+import type { Emit } from "../telemetry/emitter.ts";
+import { createSingleFlight, type SingleFlight } from "../tiers/single-flight.ts";
+import type { Read, Tiers } from "../tiers/tiers.ts";
+import { listPartition, readAccountRecord, stampSignedOut } from "./account-record.ts";
+import type { Change } from "./change.ts";
+import { seenHere, storeKey, type Core } from "./core.ts";
+import { partitionFromId, type Partition } from "./partition.ts";
+import type {
+  AccountRecord,
+  ListedPartition,
+  PartitionRecord,
+  RemovalMarker,
+  TokenRecord,
+} from "./record.ts";
+import { createReplay, type Replay } from "./replay.ts";
+import { ttlOf, type Retention } from "./retention.ts";
+import { save, type SaveOutcome } from "./save.ts";
+import { signOut, type SignOutOutcome } from "./sign-out.ts";
+import { createUnsavedResults, type UnsavedResults, type UnsavedStamp } from "./unsaved.ts";
+
+/** What a read found. A failure, or a record that cannot be opened *yet*, is thrown and is none of these. */
+export type PartitionState =
+  | {
+      readonly status: "present";
+      readonly record: TokenRecord;
+      /** The version a write may compare against; `undefined` while something waits on top of it. */
+      readonly version: Version | undefined;
+      readonly level: Read<unknown>["level"];
+    }
+  /** Nothing is there, and nobody signed out: the only state that may mean "no tokens". */
+  | { readonly status: "absent" }
+  | { readonly status: "removed"; readonly marker: RemovalMarker }
+  /** Something is there that is not authentic: a miss that only a sign-in may replace. */
+  | { readonly status: "refused" };
+
+export interface Partitions {
+  key(partition: Partition): string;
+  /** The trusted copy in memory, without any I/O. */
+  peek(partition: Partition): TokenRecord | undefined;
+  /** @throws retryable `TokenkeepError`; see {@link PartitionState}. */
+  read(partition: Partition, options?: { readonly fresh?: boolean }): Promise<PartitionState>;
+  /** See {@link save}. */
+  save(partition: Partition, change: Change): Promise<SaveOutcome>;
+  /** See {@link signOut}. */
+  signOut(partition: Partition): Promise<SignOutOutcome>;
+  /** Stamps the account record, then ends every partition it lists and those given. */
+  signOutEverywhere(account: Partition, derived: readonly Partition[]): Promise<SignOutOutcome>;
+  /** The account record. @throws retryable `TokenkeepError`. */
+  account(account: Partition): Promise<AccountRecord>;
+  /** Lists a partition in the account record, before its own record is written. @throws retryable */
+  list(account: Partition, entry: ListedPartition): Promise<AccountRecord>;
+  /** Leaves a mark under a key of its own. @returns false if it was there already. @throws retryable */
+  spend(flow: Partition): Promise<boolean>;
+  /** Shared work per partition; sign-out detaches it. */
+  readonly flights: SingleFlight;
+  /** Results that the store does not have yet. */
+  readonly unsaved: Pick<UnsavedResults, "size" | "bytes">;
+  /** Tries once to store everything that waits. @returns how many still do. */
+  drain(): Promise<number>;
+  /** Ends the background replay; what still waits is dropped, with an event each. */
+  close(): void;
+}
+
+export interface PartitionsOptions {
+  readonly tiers: Tiers<PartitionRecord>;
+  readonly namespace: string;
+  readonly runtime: Runtime;
+  readonly retention: Retention;
+  readonly unsavedMaxBytes: number;
+  readonly emit: Emit;
+}
+
+export function createPartitions(options: PartitionsOptions): Partitions {
+  const unsaved = createUnsavedResults(options.unsavedMaxBytes, options.emit);
+  const core: Core = {
+    ...options,
+    unsaved,
+    flights: createSingleFlight(),
+    requestReplay: (when) => replay.request(when),
+  };
+  const replay: Replay = createReplay(core, (key, entry) => replayStamp(core, key, entry));
+
+  return {
+    key: (partition) => storeKey(core, partition),
+    peek: (partition) => peek(core, partition),
+    read: (partition, how) => read(core, partition, how),
+    save: (partition, change) => save(core, partition, change),
+    signOut: (partition) => signOut(core, partition),
+    signOutEverywhere: (account, derived) => signOutEverywhere(core, account, derived),
+    account: (account) => readAccountRecord(core, account),
+    list: (account, entry) => listPartition(core, account, entry),
+    spend: (flow) => spend(core, flow),
+    flights: core.flights,
+    unsaved,
+    drain: () => replay.drain(),
+    close() {
+      replay.close();
+      for (const key of unsaved.keys()) unsaved.drop(key, "closed");
+    },
+  };
+}
+
+function peek(core: Core, partition: Partition): TokenRecord | undefined {
+  const key = storeKey(core, partition);
+  const trusted = core.tiers.peek(key);
+  // What waits here is shown on top of what the store says, and never instead of asking it.
+  const current = trusted && seenHere(core, key, trusted);
+  return current?.type === "tokens" ? current : undefined;
+}
+
+async function read(
+  core: Core,
+  partition: Partition,
+  how?: { readonly fresh?: boolean },
+): Promise<PartitionState> {
+  const key = storeKey(core, partition);
+  let found: Read<PartitionRecord> | undefined;
+  let level: Read<unknown>["level"] = "stale";
+  try {
+    found = await core.tiers.read(key, how);
+    level = found?.level ?? "L2";
+  } catch (error) {
+    // What this process could not save it still has, whatever state the store is in.
+    if (!core.unsaved.get(key)) throw error;
+  }
+  if (core.unsaved.size > 0 && level === "L2") core.requestReplay("now");
+  const current = seenHere(core, key, found?.value);
+  if (current === undefined) return { status: "absent" };
+  if (current.type === "removed") return { status: "removed", marker: current };
+  if (current.type === "refused") return { status: "refused" };
+  const version = current === found?.value ? found.version : undefined;
+  return { status: "present", record: current, version, level };
+}
+
+async function signOutEverywhere(
+  core: Core,
+  account: Partition,
+  derived: readonly Partition[],
+): Promise<SignOutOutcome> {
+  const signedOutAtMs = core.runtime.now();
+  let listed: readonly Partition[] = [];
+  let stamped = true;
+  try {
+    listed = partitionsOf(account, await stampSignedOut(core, account, signedOutAtMs));
+  } catch (error) {
+    if (!(error instanceof TokenkeepError)) throw error;
+    stamped = false;
+    core.unsaved.addStamp(storeKey(core, account), account, signedOutAtMs);
+    core.requestReplay("later");
+  }
+  const outcomes = await Promise.all([...derived, ...listed].map((partition) => signOut(core, partition)));
+  return {
+    status: stamped && outcomes.every((outcome) => outcome.status === "done") ? "done" : "pending",
+    durable: stamped && outcomes.every((outcome) => outcome.durable),
+  };
+}
+
+/** The stamp first, then whatever the record lists: the store can finally tell what that is. */
+async function replayStamp(core: Core, key: string, entry: UnsavedStamp): Promise<void> {
+  const record = await stampSignedOut(core, entry.partition, entry.signedOutAtMs);
+  core.unsaved.settle(key, entry);
+  await Promise.all(partitionsOf(entry.partition, record).map((partition) => signOut(core, partition)));
+}
+
+function partitionsOf(account: Partition, record: AccountRecord): Partition[] {
+  return record.partitions.map((entry) => partitionFromId(entry.id, account.homeAccountId ?? ""));
+}
+
+async function spend(core: Core, flow: Partition): Promise<boolean> {
+  const record: PartitionRecord = { type: "spent" };
+  const ttlMs = ttlOf(flow.kind, record, core.runtime.now(), core.retention);
+  const result = await core.tiers.put(storeKey(core, flow), record, { ifVersion: null, ttlMs });
+  return result.stored;
+}

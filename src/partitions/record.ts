@@ -1,0 +1,54 @@
+import type { CacheBlob } from "../blob/entities.ts";
+import type { Provenance } from "../blob/provenance.ts";
+import type { PartitionKind } from "./partition.ts";
+
+/** One user's, application's or assertion's tokens, as one life of the partition has gathered them. */
+export interface TokenRecord {
+  readonly type: "tokens";
+  /** Random, one per life: from a sign-in to the sign-out that ends it. */
+  readonly incarnation: string;
+  /** Grows by one with every write of one life. Seeing it fall means the store went back in time. */
+  readonly seq: number;
+  /** Which sign-in each refresh token comes from, and how often it was renewed since. */
+  readonly provenance: Provenance;
+  readonly blob: CacheBlob;
+}
+
+/** Says: signed out. Lives longer than anything that could bring the account back by accident. */
+export interface RemovalMarker {
+  readonly type: "removed";
+  /** The life that ended; `undefined` if nothing was there. */
+  readonly incarnation: string | undefined;
+  readonly seq: number;
+  /** The highest grant of the life that ended: a sign-in that is replayed later must be younger. */
+  readonly grant: number;
+  readonly removedAtMs: number;
+}
+
+/** One entry of the account record: a partition that cannot be derived from the user. */
+export interface ListedPartition {
+  readonly id: string;
+  readonly kind: PartitionKind;
+  readonly expiresAtMs: number;
+}
+
+/** One per user: what sign-out everywhere has to reach, and when it last did. */
+export interface AccountRecord {
+  readonly type: "account";
+  readonly seq: number;
+  readonly signedOutAtMs: number | undefined;
+  readonly partitions: readonly ListedPartition[];
+}
+
+/** A sign-in flow has been completed. */
+export interface SpentFlow {
+  readonly type: "spent";
+}
+
+/** Readable, but not authentic: somebody wrote it who does not have the key, or for another partition. */
+export interface RefusedRecord {
+  readonly type: "refused";
+}
+
+/** Whatever can lie under a partition key. */
+export type PartitionRecord = TokenRecord | RemovalMarker | AccountRecord | SpentFlow | RefusedRecord;

@@ -1,0 +1,113 @@
+import { TokenkeepError } from "../errors.ts";
+import { partitionLabel } from "../telemetry/emitter.ts";
+import { currentOf } from "./change.ts";
+import { applyContext, type Core } from "./core.ts";
+import { ttlOf } from "./retention.ts";
+import { afterConflict, MAX_ATTEMPTS } from "./save.ts";
+import { replayRemoval } from "./sign-out.ts";
+import { applyEntry, type UnsavedEntry, type UnsavedStamp, type UnsavedTokens } from "./unsaved.ts";
+
+const FIRST_DELAY_MS = 250;
+const MAX_DELAY_MS = 30_000;
+
+export interface Replay {
+  readonly request: (when: "now" | "later") => void;
+  /** Tries everything that waits once; concurrent callers share one pass. @returns how many still wait. */
+  drain(): Promise<number>;
+  close(): void;
+}
+
+/** Brings what waits to the store, in the background, backing off while the store fails. */
+export function createReplay(
+  core: Core,
+  replayStamp: (key: string, entry: UnsavedStamp) => Promise<void>,
+): Replay {
+  const { runtime, unsaved } = core;
+  let timer: unknown;
+  let isTimedForNow = false;
+  let delayMs = FIRST_DELAY_MS;
+  let draining: Promise<number> | undefined;
+  let closed = false;
+
+  function request(when: "now" | "later"): void {
+    if (closed || (timer !== undefined && (when === "later" || isTimedForNow))) return;
+    // The store has just answered somebody: no reason to sit out the rest of a back-off.
+    if (timer !== undefined) runtime.clearTimer(timer);
+    isTimedForNow = when === "now";
+    const jittered = delayMs * (0.5 + runtime.jitter() / 2);
+    timer = runtime.setTimer(
+      () => {
+        timer = undefined;
+        void drain();
+      },
+      when === "now" ? 0 : jittered,
+    );
+  }
+
+  function drain(): Promise<number> {
+    draining ??= replayAll().finally(() => {
+      draining = undefined;
+    });
+    return draining;
+  }
+
+  async function replayAll(): Promise<number> {
+    for (const key of unsaved.keys()) {
+      const entry = unsaved.get(key);
+      // One failure says enough about a store that is down: the rest would only wait for it in turn.
+      if (entry && (await replayEntry(key, entry)) === "store-failed") break;
+    }
+    delayMs = unsaved.size === 0 ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
+    if (unsaved.size > 0) request("later");
+    return unsaved.size;
+  }
+
+  /** `not-yet`: this one record is unreadable or contended, which says nothing about the others. */
+  async function replayEntry(
+    key: string,
+    entry: UnsavedEntry,
+  ): Promise<"stored" | "not-yet" | "store-failed"> {
+    try {
+      if (entry.kind === "removal") await replayRemoval(core, key, entry);
+      else if (entry.kind === "stamp") await replayStamp(key, entry);
+      else if (!(await replayTokens(core, key, entry))) return "not-yet";
+      return "stored";
+    } catch (error) {
+      if (!(error instanceof TokenkeepError)) throw error;
+      return error.code === "ERR_STORE_UNAVAILABLE" ? "store-failed" : "not-yet";
+    }
+  }
+
+  return {
+    request,
+    drain,
+    close() {
+      closed = true;
+      if (timer !== undefined) runtime.clearTimer(timer);
+    },
+  };
+}
+
+async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Promise<boolean> {
+  let there = await core.tiers.read(key, { fresh: true });
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    const applied = applyEntry(currentOf(there?.value), entry, applyContext(core));
+    if ("superseded" in applied) {
+      core.emit({ type: "write-superseded", partition: partitionLabel(key), reason: applied.superseded });
+      if (core.unsaved.get(key) === entry) core.unsaved.drop(key, "superseded");
+      return true;
+    }
+    const result = await core.tiers.put(key, applied.next, {
+      ifVersion: there?.version ?? null,
+      ttlMs: ttlOf(entry.partition.kind, applied.next, core.runtime.now(), core.retention),
+    });
+    if (result.stored) {
+      if (entry.strengthens) await core.tiers.announce(key, result.version);
+      core.unsaved.settle(key, entry);
+      core.emit({ type: "replayed", partition: partitionLabel(key) });
+      return true;
+    }
+    there = await afterConflict(core, key, attempt, result.current);
+  }
+  return false;
+}

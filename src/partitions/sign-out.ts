@@ -1,0 +1,109 @@
+import { highestGrant } from "../blob/provenance.ts";
+import { isRetryable, TokenkeepError } from "../errors.ts";
+import { partitionLabel } from "../telemetry/emitter.ts";
+import type { TierPutOptions, TierPutResult } from "../tiers/tiers.ts";
+import { currentOf, type Current } from "./change.ts";
+import { seenHere, storeKey, type Core } from "./core.ts";
+import type { Partition } from "./partition.ts";
+import type { PartitionRecord, RemovalMarker } from "./record.ts";
+import { afterConflict } from "./save.ts";
+import { afterRemoval, type UnsavedEntry, type UnsavedRemoval } from "./unsaved.ts";
+
+export interface SignOutOutcome {
+  /** `pending`: the store is down. This process has forgotten the tokens; the store will when it answers. */
+  readonly status: "done" | "pending";
+  /** False where the store was full and could only delete: a refresh in flight elsewhere might write again. */
+  readonly durable: boolean;
+}
+
+/**
+ * Ends a partition's life: a removal marker takes its place by compare-and-swap, also where nothing is.
+ * In this process running flights, the copy in memory and waiting results are detached before anything else.
+ */
+export async function signOut(core: Core, partition: Partition): Promise<SignOutOutcome> {
+  const key = storeKey(core, partition);
+  core.flights.detach(key);
+  // Queued first: whatever finishes while the marker is on its way meets it, and gives up.
+  const entry = core.unsaved.addRemoval(key, partition, localMarker(core, key));
+  core.tiers.forget(key);
+  const outcome = await tryLanding(core, key, entry);
+  core.emit({ type: "signed-out", partition: partitionLabel(key), ...outcome });
+  return outcome;
+}
+
+/** The marker as far as this process can tell, for as long as the store has none. */
+function localMarker(core: Core, key: string): RemovalMarker {
+  const marker = markerOver(core, seenHere(core, key, core.tiers.peek(key)));
+  const waiting = core.unsaved.get(key);
+  // A sign-in that waits has begun a life the store does not know: what lies there must end all the same.
+  return waiting?.kind === "tokens" && waiting.creates ? { ...marker, incarnation: undefined } : marker;
+}
+
+async function tryLanding(core: Core, key: string, entry: UnsavedEntry): Promise<SignOutOutcome> {
+  try {
+    return await landRemoval(core, key, entry, () => true);
+  } catch (error) {
+    if (!isRetryable(error)) throw error;
+    core.requestReplay("later");
+    return { status: "pending", durable: false };
+  }
+}
+
+/** Brings a queued sign-out to the store, unless a sign-in has begun another life meanwhile. @throws retryable */
+export async function replayRemoval(core: Core, key: string, entry: UnsavedRemoval): Promise<void> {
+  await landRemoval(core, key, entry, (current) => afterRemoval(current, entry.marker) === entry.marker);
+}
+
+async function landRemoval(
+  core: Core,
+  key: string,
+  entry: UnsavedEntry,
+  isMeant: (current: Current) => boolean,
+): Promise<SignOutOutcome> {
+  let there = await core.tiers.read(key, { fresh: true });
+  for (let attempt = 1; ; attempt++) {
+    const current = currentOf(there?.value);
+    if (!isMeant(current)) {
+      core.unsaved.settle(key, entry);
+      return { status: "done", durable: true };
+    }
+    const result = await putMarker(core, key, markerOver(core, current), {
+      ifVersion: there?.version ?? null,
+      ttlMs: core.retention.removalMarkerTtlMs,
+    });
+    if (result === "full" || result.stored) {
+      // Not done before the other processes have been told: their copies are trusted until then.
+      await core.tiers.announce(key, result === "full" ? "" : result.version);
+      core.unsaved.settle(key, entry);
+      return { status: "done", durable: result !== "full" };
+    }
+    there = await afterConflict(core, key, attempt, result.current);
+  }
+}
+
+function markerOver(core: Core, current: Current): RemovalMarker {
+  const life = current?.type === "tokens" || current?.type === "removed" ? current : undefined;
+  return {
+    type: "removed",
+    incarnation: life?.incarnation,
+    seq: (life?.seq ?? 0) + 1,
+    grant: life?.type === "tokens" ? highestGrant(life.provenance) : (life?.grant ?? 0),
+    removedAtMs: core.runtime.now(),
+  };
+}
+
+async function putMarker(
+  core: Core,
+  key: string,
+  marker: RemovalMarker,
+  options: TierPutOptions,
+): Promise<"full" | TierPutResult<PartitionRecord>> {
+  try {
+    return await core.tiers.put(key, marker, options);
+  } catch (error) {
+    if (!(error instanceof TokenkeepError) || error.code !== "ERR_STORE_FULL") throw error;
+    // No room for a marker: deleting is what is left, and the outcome says that it is less.
+    if (options.ifVersion !== null) await core.tiers.delete(key, options.ifVersion);
+    return "full";
+  }
+}
