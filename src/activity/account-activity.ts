@@ -1,0 +1,74 @@
+import type { AccountActivityRow, AccountStatus } from "../store/account-activity-store.ts";
+import type { AccountRef } from "./account-ref.ts";
+
+/** Why an account cannot be served just now. */
+export interface AccountFailure {
+  /** The provider's error code, e.g. `invalid_grant`. */
+  readonly code: string;
+  readonly subError: string | undefined;
+  /** A claims challenge for the next interactive sign-in. */
+  readonly claims: string | undefined;
+  readonly correlationId: string | undefined;
+  /** When it last failed, UTC, ms since the epoch. */
+  readonly at: number;
+  /** Failures in a row. */
+  readonly attempts: number;
+  /** Not before this time is another try worth while; `undefined`: not without the user. */
+  readonly nextAttemptAt: number | undefined;
+}
+
+/**
+ * An account whose tokens the cache has, and how things stand with it. It is an {@link AccountRef}, so it can
+ * be handed to `acquireTokenSilent({ account })` as it is. Times are UTC, ms since the epoch.
+ */
+export interface AccountActivity<Properties = unknown> extends AccountRef {
+  /** Names the account's partition in this cache (`AccountCacheKey` in .NET); not for parsing. */
+  readonly accountKey: string;
+  readonly clientId: string;
+  readonly status: AccountStatus;
+  /** Set unless `status` is `ok`. */
+  readonly failure: AccountFailure | undefined;
+  readonly createdAt: number;
+  readonly lastActivityAt: number;
+  readonly lastSignInAt: number | undefined;
+  readonly lastRefreshAt: number | undefined;
+  readonly lastWorkerRunAt: number | undefined;
+  /** What the application's `onBeforeActivityWrite` hook attached; `undefined` if nothing, or unreadable. */
+  readonly properties: Properties | undefined;
+}
+
+export function activityFromRow<Properties>(
+  row: AccountActivityRow,
+  properties: Properties | undefined,
+): AccountActivity<Properties> {
+  return {
+    accountKey: row.accountKey,
+    clientId: row.clientId,
+    homeAccountId: row.homeAccountId,
+    environment: row.environment,
+    tenantId: row.tenantId,
+    localAccountId: row.localAccountId,
+    username: row.username,
+    status: row.status,
+    failure: failureFromRow(row),
+    createdAt: row.createdAt,
+    lastActivityAt: row.lastActivityAt,
+    lastSignInAt: row.lastSignInAt,
+    lastRefreshAt: row.lastRefreshAt,
+    lastWorkerRunAt: row.lastWorkerRunAt,
+    properties,
+  };
+}
+
+function failureFromRow(row: AccountActivityRow): AccountFailure | undefined {
+  if (row.status === "ok" || row.failureCode === undefined || row.failedAt === undefined) return undefined;
+  return {
+    code: row.failureCode,
+    subError: row.failureSubError,
+    claims: row.failureClaims,
+    correlationId: row.failureCorrelationId,
+    at: row.failedAt,
+    attempts: row.failedAttempts,
+    nextAttemptAt: row.nextAttemptAt,
+  };
+}

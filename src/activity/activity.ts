@@ -1,0 +1,222 @@
+/** Keeps the activity rows in step with the tokens: a superset of them, never a reason for a sign-in to fail. */
+import type { Sealer } from "../envelope/sealer.ts";
+import { randomId, type Runtime } from "../runtime.ts";
+import type {
+  AccountActivityRow,
+  AccountActivityStore,
+  AccountStatus,
+} from "../store/account-activity-store.ts";
+import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
+import { activityFromRow, type AccountActivity } from "./account-activity.ts";
+import type { AccountRef } from "./account-ref.ts";
+import type { FailureOutcome } from "./outcome.ts";
+import {
+  afterFailure,
+  afterSignIn,
+  afterSuccess,
+  newRow,
+  type ClientRole,
+  type CredentialMove,
+} from "./row.ts";
+
+/** What the application's hook sees before a row is written. */
+export interface ActivityContext<Properties> {
+  readonly account: AccountRef;
+  readonly role: ClientRole;
+  readonly reason: "sign-in" | "refresh" | "failure";
+  /** The request as the application made it. Holds what it holds: do not store codes or assertions. */
+  readonly request: object;
+  /** What an earlier call attached. */
+  readonly properties: Properties | undefined;
+}
+
+/**
+ * Adds the application's own JSON-safe properties to an account's row, sealed. Runs before each write of the
+ * row; `undefined` keeps what is there. If it throws, the row is written without the change.
+ */
+export type OnBeforeActivityWrite<Properties> = (
+  context: ActivityContext<Properties>,
+) => Properties | undefined | Promise<Properties | undefined>;
+
+/** Which accounts to list. Times are UTC, ms since the epoch. */
+export interface AccountsFilter {
+  readonly status?: AccountStatus | readonly AccountStatus[];
+  /** Active at or after this time. */
+  readonly activeSince?: number;
+  /** Not active since this time. */
+  readonly idleSince?: number;
+  readonly tenantId?: string;
+  readonly homeAccountId?: string;
+  readonly clientId?: string;
+}
+
+/** One account as an operation speaks of it. */
+export interface ActivitySubject {
+  readonly accountKey: string;
+  readonly clientId: string;
+  readonly account: AccountRef;
+  readonly role: ClientRole;
+  readonly request: object;
+}
+
+export interface Activity {
+  /** Before a sign-in's record is written: the row must not come after the tokens. */
+  beforeSignIn(subject: ActivitySubject): Promise<void>;
+  /** After it. */
+  afterSignIn(subject: ActivitySubject, credentialFingerprint: string | undefined): Promise<void>;
+  afterSuccess(subject: ActivitySubject, move: CredentialMove & { refreshed: boolean }): Promise<void>;
+  afterFailure(subject: ActivitySubject, outcome: FailureOutcome, move: CredentialMove): Promise<void>;
+  /** After a sign-out, unless a newer sign-in has written the row since `signedOutAtMs`. */
+  remove(accountKey: string, signedOutAtMs: number): Promise<void>;
+  /**
+   * Every account that matches, page by page. A row that its sign-in never confirmed, and whose tokens
+   * `isGone` for certain, is tidied away instead.
+   * @throws what the store throws
+   */
+  list(filter: AccountsFilter, isGone?: IsGone): AsyncIterableIterator<AccountActivity>;
+}
+
+/** Whether an account has no tokens, as far as the store could be read; a failure is not a yes. */
+export type IsGone = (account: AccountRef, accountKey: string) => Promise<boolean>;
+
+export interface ActivityOptions {
+  readonly store: AccountActivityStore;
+  readonly sealer: Sealer;
+  readonly namespace: string;
+  readonly runtime: Runtime;
+  readonly emit: Emit;
+  readonly onBeforeWrite: OnBeforeActivityWrite<unknown> | undefined;
+}
+
+const MAX_ATTEMPTS = 8;
+const PAGE_SIZE = 200;
+/** A sign-in takes seconds between making its row and confirming it; after this it never will. */
+const UNCONFIRMED_MS = 3_600_000;
+
+export function createActivity(options: ActivityOptions): Activity {
+  const { store, runtime, emit } = options;
+  const properties = createPropertySealing(options);
+
+  /** Reads, changes and writes one row; whatever goes wrong is an event, not an error of the caller's. */
+  async function update(
+    subject: Pick<ActivitySubject, "accountKey">,
+    change: (row: AccountActivityRow | undefined) => Promise<AccountActivityRow | undefined>,
+  ): Promise<void> {
+    try {
+      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+        const known = await store.get(subject.accountKey);
+        const row = await change(known?.row);
+        if (!row) return;
+        const how = { revision: randomId(runtime), ifRevision: known?.revision ?? null };
+        if ((await store.put(row, how)).stored) return;
+      }
+    } catch (error) {
+      emit({ type: "activity-failed", partition: partitionLabel(subject.accountKey), error });
+    }
+  }
+
+  function isLeftOver(row: AccountActivityRow, isGone: IsGone): Promise<boolean> {
+    const mayBe = !row.confirmed && runtime.now() - row.createdAt > UNCONFIRMED_MS;
+    return mayBe ? isGone(row, row.accountKey) : Promise.resolve(false);
+  }
+
+  const changed = (
+    subject: ActivitySubject,
+    reason: ActivityContext<unknown>["reason"],
+    row: AccountActivityRow,
+  ): Promise<AccountActivityRow> => properties.apply(subject, reason, row);
+
+  return {
+    beforeSignIn: (subject) =>
+      update(subject, async (row) => {
+        if (row) return undefined;
+        const { accountKey, clientId, account } = subject;
+        return newRow(accountKey, clientId, account, runtime.now());
+      }),
+    afterSignIn: (subject, credentialFingerprint) =>
+      update(subject, (row) => {
+        const { accountKey, clientId, account } = subject;
+        const nowMs = runtime.now();
+        const known = row ?? newRow(accountKey, clientId, account, nowMs);
+        return changed(subject, "sign-in", afterSignIn(known, account, credentialFingerprint, nowMs));
+      }),
+    afterSuccess: (subject, move) =>
+      update(
+        subject,
+        async (row) =>
+          row && changed(subject, "refresh", afterSuccess(row, subject.role, move, runtime.now())),
+      ),
+    afterFailure: (subject, outcome, move) =>
+      update(subject, async (row) => {
+        const next = row && afterFailure(row, subject.role, outcome, move, runtime.now());
+        return next && changed(subject, "failure", next);
+      }),
+    async remove(accountKey, signedOutAtMs) {
+      try {
+        for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+          const known = await store.get(accountKey);
+          // A row made after the sign-out is a newer sign-in's, which may not have been confirmed yet.
+          if (!known || Math.max(known.row.createdAt, known.row.lastSignInAt ?? 0) > signedOutAtMs) return;
+          if (await store.delete(accountKey, { ifRevision: known.revision })) return;
+        }
+      } catch (error) {
+        emit({ type: "activity-failed", partition: partitionLabel(accountKey), error });
+      }
+    },
+    async *list(filter, isGone) {
+      let cursor: string | undefined;
+      do {
+        const query = { ...filter, keyPrefix: `${options.namespace}:`, limit: PAGE_SIZE };
+        const page = await store.list(cursor === undefined ? query : { ...query, cursor });
+        for (const { row, revision } of page.rows) {
+          if (isGone && (await isLeftOver(row, isGone)))
+            await store.delete(row.accountKey, { ifRevision: revision });
+          else yield activityFromRow(row, properties.open(row));
+        }
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+    },
+  };
+}
+
+/** The application's properties: sealed, and bound to the row they belong to. */
+function createPropertySealing(options: ActivityOptions): {
+  open(row: AccountActivityRow): unknown;
+  apply(
+    subject: ActivitySubject,
+    reason: ActivityContext<unknown>["reason"],
+    row: AccountActivityRow,
+  ): Promise<AccountActivityRow>;
+} {
+  const { sealer, namespace, onBeforeWrite, emit } = options;
+  const context = (key: string): { namespace: string; key: string; kind: string } => ({
+    namespace,
+    key,
+    kind: "activity",
+  });
+
+  function open(row: AccountActivityRow): unknown {
+    if (!row.sealedProperties) return undefined;
+    const opened = sealer.open(row.sealedProperties, context(row.accountKey));
+    if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as unknown;
+    emit({ type: "record-unreadable", partition: partitionLabel(row.accountKey), reason: opened.reason });
+    return undefined;
+  }
+
+  return {
+    open,
+    async apply(subject, reason, row) {
+      if (!onBeforeWrite) return row;
+      const { account, role, request } = subject;
+      try {
+        const added = await onBeforeWrite({ account, role, reason, request, properties: open(row) });
+        if (added === undefined) return row;
+        const bytes = Buffer.from(JSON.stringify(added));
+        return { ...row, sealedProperties: sealer.seal(bytes, context(row.accountKey)) };
+      } catch (error) {
+        emit({ type: "activity-failed", partition: partitionLabel(row.accountKey), error });
+        return row;
+      }
+    },
+  };
+}

@@ -1,0 +1,164 @@
+import type { AccountRef } from "../activity/account-ref.ts";
+import type { ClientRole } from "../activity/row.ts";
+import { OptionsError } from "../errors.ts";
+import { createClientSettings, DEFAULT_REQUEST_TIMEOUT_MS } from "../msal/client-settings.ts";
+import { runOperation } from "../msal/operation.ts";
+import { createTokenCacheFacade } from "../msal/token-cache-facade.ts";
+import type {
+  AuthorizationCodePayload,
+  AuthorizationCodeRequest,
+  AuthorizationUrlRequest,
+  ClientCredentialRequest,
+  Configuration,
+  IAppTokenProvider,
+  IConfidentialClientApplication,
+  Logger,
+  MsalTokenCache,
+  OnBehalfOfRequest,
+  RefreshTokenRequest,
+  SilentFlowRequest,
+  UsernamePasswordRequest,
+} from "../msal/types.ts";
+import { createLeases, type Leases } from "../partitions/lease.ts";
+import type { SignOutOutcome } from "../partitions/sign-out.ts";
+import type { TokenCache } from "../token-cache.ts";
+import { createAccountSource } from "./accounts.ts";
+import { acquireTokenByClientCredential } from "./client-credential.ts";
+import { createAuthorityReader, type ClientContext } from "./context.ts";
+import {
+  acquireTokenByCode,
+  acquireTokenByRefreshToken,
+  acquireTokenByUsernamePassword,
+} from "./creation.ts";
+import { createCacheAnswers } from "./lookup.ts";
+import { acquireTokenOnBehalfOf } from "./on-behalf-of.ts";
+import type { TokenResult } from "./result.ts";
+import { removeAccount, signOutEverywhere } from "./sign-out.ts";
+import { acquireTokenSilent } from "./silent.ts";
+
+export interface ConfidentialClientOptions {
+  /** MSAL's own: client id, authority, secret, certificate or assertion. */
+  readonly auth: Configuration["auth"];
+  /** MSAL's own: logger, network client, protocol mode. */
+  readonly system?: Configuration["system"];
+  readonly telemetry?: Configuration["telemetry"];
+  /** Where tokens are kept. Several clients may share one. */
+  readonly tokenCache: TokenCache;
+  /** Whether users are there (`web`, the default) or away (`worker`): decides what activity is recorded. */
+  readonly role?: ClientRole;
+  /** How long the identity provider may take for one answer, ms. Default 30,000. Not used with an own network client. */
+  readonly requestTimeoutMs?: number;
+}
+
+/**
+ * MSAL's `ConfidentialClientApplication`, safe for all users of an application at once: one object serves
+ * every request of every user. Results are MSAL's, with {@link TokenResult.metadata}.
+ */
+export interface ConfidentialClient extends IConfidentialClientApplication {
+  acquireTokenByCode(
+    request: AuthorizationCodeRequest,
+    authCodePayload?: AuthorizationCodePayload,
+  ): Promise<TokenResult>;
+  acquireTokenSilent(request: SilentRequest): Promise<TokenResult>;
+  acquireTokenByRefreshToken(request: RefreshTokenRequest): Promise<TokenResult>;
+  acquireTokenByClientCredential(request: ClientCredentialRequest): Promise<TokenResult | null>;
+  acquireTokenOnBehalfOf(request: OnBehalfOfRequest): Promise<TokenResult | null>;
+  /** @deprecated as in MSAL: use a flow in which the application never sees a password. */
+  acquireTokenByUsernamePassword(request: UsernamePasswordRequest): Promise<TokenResult>;
+  /**
+   * Signs a user out of this application, on every node: tokens and activity are removed, refreshes in flight
+   * do not bring them back, a new sign-in does. `pending` if the store is down: then it is done once it answers.
+   */
+  removeAccount(account: AccountRef): Promise<SignOutOutcome>;
+  /** As {@link removeAccount}, and ends what the user's assertions were exchanged for (on-behalf-of). */
+  signOutEverywhere(account: AccountRef): Promise<SignOutOutcome>;
+  readonly clientId: string;
+  /** The cache this client was made with. */
+  readonly tokenCache: TokenCache;
+}
+
+/** MSAL's request; the account may be the {@link AccountRef} from a session, a queue job or `accounts()`. */
+export type SilentRequest = Omit<SilentFlowRequest, "account"> & { account: AccountRef };
+
+/**
+ * Makes the client of an application that has a secret, a certificate or an assertion of its own.
+ * @throws {OptionsError} (a `TypeError`) naming the option; MSAL's own errors for wrong credentials.
+ */
+export function createConfidentialClient(options: ConfidentialClientOptions): ConfidentialClient {
+  checkOptions(options);
+  const { auth, tokenCache, role = "web" } = options;
+  const settings = createClientSettings(options, tokenCache.parts.runtime);
+  const context: ClientContext = {
+    get parts() {
+      return tokenCache.parts;
+    },
+    auth,
+    authority: createAuthorityReader(auth, options.system?.protocolMode),
+    answers: createCacheAnswers(tokenCache.parts.runtime),
+    role,
+    settings: settings.current,
+    leases: createClientLeases(options),
+  };
+  context.authority({});
+  const cache: MsalTokenCache = createTokenCacheFacade(createAccountSource(context));
+
+  return {
+    clientId: auth.clientId,
+    tokenCache,
+    async getAuthCodeUrl(request: AuthorizationUrlRequest): Promise<string> {
+      const outcome = await runOperation(settings.current(), undefined, (client) =>
+        client.getAuthCodeUrl({ ...request }),
+      );
+      if (!outcome.ok) throw outcome.error;
+      return outcome.result;
+    },
+    acquireTokenByCode: (request, payload) => acquireTokenByCode(context, request, payload),
+    acquireTokenSilent: (request) => acquireTokenSilent(context, request),
+    acquireTokenByRefreshToken: (request) => acquireTokenByRefreshToken(context, request),
+    acquireTokenByClientCredential: (request) => acquireTokenByClientCredential(context, request),
+    acquireTokenOnBehalfOf: (request) => acquireTokenOnBehalfOf(context, request),
+    acquireTokenByUsernamePassword: (request) => acquireTokenByUsernamePassword(context, request),
+    removeAccount: (account) => removeAccount(context, account),
+    signOutEverywhere: (account) => signOutEverywhere(context, account),
+    getTokenCache: () => cache,
+    getLogger: (): Logger => settings.logger(),
+    setLogger: (logger: Logger) => settings.setLogger(logger),
+    clearCache: () => context.parts.forgetAll(),
+    SetAppTokenProvider: (provider: IAppTokenProvider) => settings.setAppTokenProvider(provider),
+  };
+}
+
+function createClientLeases({ tokenCache, requestTimeoutMs }: ConfidentialClientOptions): Leases {
+  const { lease, refreshTokens: mode, runtime, emit } = tokenCache.parts;
+  return createLeases({
+    lease,
+    mode,
+    requestTimeoutMs: requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
+    runtime,
+    onFailure: (operation, error) => emit({ type: "store-failed", store: "lease", operation, error }),
+  });
+}
+
+const KNOWN_OPTIONS = new Set(["auth", "system", "telemetry", "tokenCache", "role", "requestTimeoutMs"]);
+
+function checkOptions(options: ConfidentialClientOptions): void {
+  if (typeof options !== "object" || options === null) throw new OptionsError("options", "must be an object");
+  for (const name of Object.keys(options)) {
+    if (name === "cache") throw new OptionsError("cache", "is not used: tokens are kept in `tokenCache`");
+    if (!KNOWN_OPTIONS.has(name))
+      throw new OptionsError(name, "is not an option of createConfidentialClient");
+  }
+  if (typeof options.auth?.clientId !== "string" || options.auth.clientId === "") {
+    throw new OptionsError("auth.clientId", "is missing");
+  }
+  if (typeof options.tokenCache?.accounts !== "function") {
+    throw new OptionsError("tokenCache", "is missing: pass what createTokenCache(…) returns");
+  }
+  const { role, requestTimeoutMs } = options;
+  if (role !== undefined && role !== "web" && role !== "worker") {
+    throw new OptionsError("role", 'must be "web" or "worker"');
+  }
+  if (requestTimeoutMs !== undefined && !(requestTimeoutMs > 0)) {
+    throw new OptionsError("requestTimeoutMs", "must be a number greater than 0");
+  }
+}

@@ -1,0 +1,128 @@
+/** Flows that bring a user's partition to life: a code, a refresh token to import, a password. */
+import { createHash } from "node:crypto";
+import { accountRef } from "../activity/account-ref.ts";
+import { TokenkeepError } from "../errors.ts";
+import { randomId } from "../runtime.ts";
+import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
+import { assertOwnEntries } from "../msal/ownership.ts";
+import { runOperation } from "../msal/operation.ts";
+import type {
+  AccountInfo,
+  AuthenticationResult,
+  AuthorizationCodePayload,
+  AuthorizationCodeRequest,
+  RefreshTokenRequest,
+  UsernamePasswordRequest,
+} from "../msal/types.ts";
+import type { SaveOutcome } from "../partitions/save.ts";
+import {
+  activitySubject,
+  credentialOf,
+  partitionOf,
+  type AuthorityRequest,
+  type ClientContext,
+} from "./context.ts";
+import { withMetadata } from "./renewal.ts";
+import type { TokenResult } from "./result.ts";
+
+type MsalClient = Parameters<Parameters<typeof runOperation>[2]>[0];
+
+/** Redeems an authorization code, once: callers who hand in the same code meanwhile share the answer. */
+export function acquireTokenByCode(
+  context: ClientContext,
+  request: AuthorizationCodeRequest,
+  payload?: AuthorizationCodePayload,
+): Promise<TokenResult> {
+  const code = createHash("sha256").update(String(request.code)).digest("base64url");
+  return context.parts.partitions.flights.run(`code:${code}`, context.auth.clientId, () =>
+    redeemOnce(context, code, () =>
+      create(context, request, (client) => client.acquireTokenByCode({ ...request }, payload)),
+    ),
+  );
+}
+
+/** Longer than a code lives anywhere (RFC 6749 section 4.1.2 recommends ten minutes at most). */
+const CODE_CLAIM_MS = 900_000;
+
+/**
+ * One redemption per code, over all processes: a second one may end the session that the first began (RFC
+ * 6749 section 4.1.2). The claim is kept whatever came of it, because the provider may have seen the code.
+ */
+async function redeemOnce<R>(context: ClientContext, codeHash: string, redeem: () => Promise<R>): Promise<R> {
+  const { lease, namespace, runtime, emit } = context.parts;
+  try {
+    const owner = randomId(runtime);
+    const claim = await lease?.acquire(`${namespace}:code:${codeHash}`, { owner, ttlMs: CODE_CLAIM_MS });
+    if (claim && !claim.held) throw new TokenkeepError("ERR_CODE_REDEEMED", CODE_REDEEMED);
+  } catch (error) {
+    if (error instanceof TokenkeepError && error.code === "ERR_CODE_REDEEMED") throw error;
+    // A backend that is down must not keep anybody from signing in; the provider redeems a code once anyway.
+    emit({ type: "store-failed", store: "lease", operation: "claim code", error });
+  }
+  return redeem();
+}
+
+const CODE_REDEEMED = "this authorization code has been redeemed already; begin a new sign-in";
+
+/** Imports a refresh token from elsewhere, e.g. from ADAL; it is stored like a sign-in. */
+export function acquireTokenByRefreshToken(
+  context: ClientContext,
+  request: RefreshTokenRequest,
+): Promise<TokenResult> {
+  // Without `forceCache` MSAL stores nothing for an account it does not hold yet (msal-node 7.2.1).
+  return create(context, request, (client) =>
+    client.acquireTokenByRefreshToken({ ...request, forceCache: true }),
+  );
+}
+
+export function acquireTokenByUsernamePassword(
+  context: ClientContext,
+  request: UsernamePasswordRequest,
+): Promise<TokenResult> {
+  return create(context, request, (client) => client.acquireTokenByUsernamePassword({ ...request }));
+}
+
+/**
+ * Runs the flow in a scratch client, because only its answer says whose partition it is; then merges what it
+ * brought into that partition. Whatever the store does, the caller gets the token: the code is spent.
+ */
+async function create(
+  context: ClientContext,
+  request: AuthorityRequest & object,
+  work: (client: MsalClient) => Promise<AuthenticationResult | null>,
+): Promise<TokenResult> {
+  const outcome = await runOperation(context.settings(), undefined, work);
+  if (!outcome.ok) throw outcome.error;
+  const result = outcome.result;
+  if (!result?.account?.homeAccountId) {
+    throw new TokenkeepError(
+      "ERR_ACCOUNT_MISSING",
+      "the identity provider's answer names no account; ask for the scope openid",
+    );
+  }
+  const saved = outcome.saved && (await keep(context, request, result.account, outcome.saved));
+  return withMetadata(result, outcome.trace, "no-cached-access-token", saved);
+}
+
+/** The activity row is created before the record and confirmed after it: it is a superset of the tokens. */
+async function keep(
+  context: ClientContext,
+  request: AuthorityRequest & object,
+  account: AccountInfo,
+  mine: CacheBlob,
+): Promise<SaveOutcome> {
+  const { partitions, activity } = context.parts;
+  const partition = partitionOf(context, context.authority(request), account);
+  assertOwnEntries(partition, emptyBlob(), mine);
+  const subject = activitySubject(context, partition, accountRef(account), request);
+  await activity.beforeSignIn(subject);
+  const saved = await partitions.save(partition, {
+    creates: true,
+    signsIn: true,
+    base: undefined,
+    mine,
+    strengthens: true,
+  });
+  await activity.afterSignIn(subject, credentialOf(context, saved.record, account));
+  return saved;
+}

@@ -1,0 +1,156 @@
+import { createHash } from "node:crypto";
+import { lastExpiry } from "../blob/prune.ts";
+import type { CacheBlob } from "../blob/entities.ts";
+import { TokenkeepError } from "../errors.ts";
+import { decodeClaims } from "../msal/cached-result.ts";
+import { runOperation } from "../msal/operation.ts";
+import type { AuthenticationResult, OnBehalfOfRequest } from "../msal/types.ts";
+import { accountPartition, oboPartition, type Partition } from "../partitions/partition.ts";
+import type { PartitionState } from "../partitions/partitions.ts";
+import type { SaveOutcome } from "../partitions/save.ts";
+import { hasOnly, leaseKey, readOrGoOn, scopeOf, type ClientContext } from "./context.ts";
+import type { CacheAnswer, CacheSearch } from "./lookup.ts";
+import { reasonOf, withMetadata, type Renewal } from "./renewal.ts";
+import type { TokenResult } from "./result.ts";
+
+interface OboRequest {
+  readonly request: OnBehalfOfRequest;
+  readonly partition: Partition;
+  readonly search: CacheSearch;
+  readonly mayUseCache: boolean;
+}
+
+const PLAIN_FIELDS = new Set([
+  "scopes",
+  "authority",
+  "correlationId",
+  "azureCloudOptions",
+  "skipCache",
+  "oboAssertion",
+]);
+
+/**
+ * Exchanges an assertion for a token of another API. Each assertion has a partition of its own: MSAL's keys do
+ * not hold the assertion, so two sessions of one user would throw each other's tokens out (measured, 7.2.1).
+ * @throws `ERR_SIGNED_OUT` for an assertion issued before the user was signed out everywhere.
+ */
+export async function acquireTokenOnBehalfOf(
+  context: ClientContext,
+  request: OnBehalfOfRequest,
+): Promise<TokenResult | null> {
+  const obo = prepare(context, request);
+  if (obo.mayUseCache) {
+    const record = context.parts.partitions.peek(obo.partition);
+    const answer = record && context.answers.find(record, "L1", obo.search);
+    if (answer?.result) return answer.result;
+  }
+  const { flights, key } = context.parts.partitions;
+  const { correlationId, oboAssertion: _assertion, ...rest } = request;
+  const flight = JSON.stringify(["obo", context.auth.clientId, rest]);
+  const result = await flights.run(key(obo.partition), flight, () => acquire(context, obo, flight));
+  return result && { ...result, correlationId: correlationId ?? result.correlationId };
+}
+
+function prepare(context: ClientContext, request: OnBehalfOfRequest): OboRequest {
+  const authority = context.authority(request);
+  const isPlain = hasOnly(request, PLAIN_FIELDS);
+  return {
+    request,
+    partition: oboPartition(scopeOf(context, authority), request.oboAssertion),
+    search: {
+      clientId: context.auth.clientId,
+      environment: authority.environment,
+      realm: /^(common|organizations|consumers)$/i.test(authority.tenant) ? "" : authority.tenant,
+      scopes: request.scopes,
+      // MSAL's `userAssertionHash`: SHA-256, base64url (`HashUtils`, msal-node 7.2.1).
+      userAssertionHash: createHash("sha256").update(request.oboAssertion).digest("base64url"),
+      authority: authority.canonical,
+      correlationId: request.correlationId,
+    },
+    mayUseCache: isPlain && !request.skipCache,
+  };
+}
+
+async function acquire(context: ClientContext, obo: OboRequest, flight: string): Promise<TokenResult | null> {
+  let state: PartitionState = { status: "absent" };
+  let answer: CacheAnswer = { result: undefined, reason: "no-cached-access-token" };
+  return context.leases.run<TokenResult | null>({
+    key: leaseKey(context, obo.partition, flight),
+    async recheck() {
+      state = await readOrGoOn(context, obo.partition, { fresh: true });
+      // Only sign-out everywhere ends an assertion's partition; the same assertion cannot be younger than that.
+      if (state.status === "removed") throw signedOut();
+      answer = answerFrom(context, obo, state);
+      return answer.result;
+    },
+    work: (guard) => exchange(context, obo, { state, reason: reasonOf(answer), guard }),
+  });
+}
+
+function answerFrom(context: ClientContext, obo: OboRequest, state: PartitionState): CacheAnswer {
+  if (!obo.mayUseCache) return { result: undefined, reason: "force-refresh-or-claims" };
+  if (state.status !== "present") return { result: undefined, reason: "no-cached-access-token" };
+  return context.answers.find(state.record, state.level, obo.search);
+}
+
+async function exchange(
+  context: ClientContext,
+  obo: OboRequest,
+  { state, reason, guard }: Renewal,
+): Promise<TokenResult | null> {
+  const base = state.status === "present" ? state : undefined;
+  const outcome = await runOperation(
+    context.settings(),
+    base?.record.blob,
+    async (client) => {
+      // On-behalf-of never asks the plugin before it searches (msal-node 7.2.1); reading accounts makes it load.
+      await client.getTokenCache().getAllAccounts();
+      return client.acquireTokenOnBehalfOf({ ...obo.request });
+    },
+    guard,
+  );
+  if (!outcome.ok) throw outcome.error;
+  const { result, saved: mine, trace } = outcome;
+  const saved = mine && result ? await keep(context, obo, state, result, mine) : undefined;
+  return result && withMetadata(result, trace, reason, saved);
+}
+
+/** The partition is listed in the user's account record before it is written: sign-out everywhere finds it. */
+async function keep(
+  context: ClientContext,
+  obo: OboRequest,
+  state: PartitionState,
+  result: AuthenticationResult,
+  mine: CacheBlob,
+): Promise<SaveOutcome> {
+  const { partitions } = context.parts;
+  const homeAccountId = result.account?.homeAccountId;
+  if (homeAccountId) {
+    const account = accountPartition(scopeOf(context, context.authority(obo.request)), homeAccountId);
+    const expiresAtMs = (lastExpiry(mine) ?? 0) * 1000;
+    try {
+      const known = await partitions.list(account, { id: obo.partition.id, kind: "obo", expiresAtMs });
+      if (isOlder(obo.request.oboAssertion, known.signedOutAtMs)) throw signedOut();
+    } catch (error) {
+      // Unlisted it must not be stored. The caller has its token; the next call asks the provider again.
+      if (error instanceof TokenkeepError && error.retryable) return { saved: false, record: undefined };
+      throw error;
+    }
+  }
+  const base = state.status === "present" ? state.record : undefined;
+  return partitions.save(obo.partition, { creates: true, signsIn: false, base, mine, strengthens: false });
+}
+
+/** `iat` has whole seconds (RFC 7519 section 4.1.6): in doubt the assertion is the older one. */
+function isOlder(assertion: string, signedOutAtMs: number | undefined): boolean {
+  if (signedOutAtMs === undefined) return false;
+  const issuedAt = Number((decodeClaims(assertion) as { iat?: unknown } | undefined)?.iat);
+  return !Number.isFinite(issuedAt) || issuedAt <= Math.floor(signedOutAtMs / 1000);
+}
+
+function signedOut(): TokenkeepError {
+  return new TokenkeepError(
+    "ERR_SIGNED_OUT",
+    "the user was signed out everywhere after this assertion had been issued; a new one is needed",
+  );
+}

@@ -1,0 +1,48 @@
+import type { AuthenticationResult } from "../msal/types.ts";
+
+/** Where a token came from, in MSAL.NET's words (`TokenSource`). */
+export type TokenSource = "cache" | "identity-provider";
+
+/** Why the identity provider was asked, in MSAL.NET's words (`CacheRefreshReason`). */
+export type CacheRefreshReason =
+  | "not-applicable"
+  | "force-refresh-or-claims"
+  | "no-cached-access-token"
+  | "expired"
+  | "proactively-refreshed";
+
+/** What MSAL.NET calls `AuthenticationResultMetadata`, and whether the result has been stored. */
+export interface ResultMetadata {
+  readonly tokenSource: TokenSource;
+  readonly cacheRefreshReason: CacheRefreshReason;
+  /** Which level answered: this process, the shared store, or a copy served while the store is down. */
+  readonly cacheLevel: "none" | "L1" | "L2" | "stale";
+  /**
+   * False if a new token could not be stored yet (it waits in memory and is stored when the store answers),
+   * or is not wanted any more because the user signed out meanwhile. True for answers from the cache.
+   */
+  readonly saved: boolean;
+  /** Time spent on the network, ms; 0 for answers from the cache. */
+  readonly durationInHttpMs: number;
+}
+
+/** MSAL's result, and how it came about. */
+export type TokenResult = AuthenticationResult & { readonly metadata: ResultMetadata };
+
+/** Metadata of an answer that the network had no part in. */
+export function cachedMetadata(cacheLevel: "L1" | "L2" | "stale"): ResultMetadata {
+  return CACHED[cacheLevel];
+}
+
+const cached = {
+  tokenSource: "cache",
+  cacheRefreshReason: "not-applicable",
+  saved: true,
+  durationInHttpMs: 0,
+} as const;
+
+const CACHED: Readonly<Record<"L1" | "L2" | "stale", ResultMetadata>> = Object.freeze({
+  L1: Object.freeze({ ...cached, cacheLevel: "L1" }),
+  L2: Object.freeze({ ...cached, cacheLevel: "L2" }),
+  stale: Object.freeze({ ...cached, cacheLevel: "stale" }),
+});

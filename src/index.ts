@@ -1,0 +1,56 @@
+export { createTokenCache } from "./token-cache.ts";
+export type { TokenCache } from "./token-cache.ts";
+export type { TokenCacheOptions } from "./options.ts";
+export { createConfidentialClient } from "./client/confidential-client.ts";
+export type {
+  ConfidentialClient,
+  ConfidentialClientOptions,
+  SilentRequest,
+} from "./client/confidential-client.ts";
+export type { CacheRefreshReason, ResultMetadata, TokenResult, TokenSource } from "./client/result.ts";
+
+export { createKeyRing, generateKey, parseKeys } from "./envelope/key-ring.ts";
+export type { KeyEntry, KeyRing, KeyRingOptions } from "./envelope/key-ring.ts";
+export { keysFromEnv, keysFromFile, writeNewKeyFile } from "./envelope/providers.ts";
+
+export { appPartition, oboPartition, userPartition } from "./client/partitions.ts";
+export type { PartitionOwner } from "./client/partitions.ts";
+export type { Partition, PartitionKind } from "./partitions/partition.ts";
+export type { Retention } from "./partitions/retention.ts";
+export type { SignOutOutcome } from "./partitions/sign-out.ts";
+
+export { accountRef } from "./activity/account-ref.ts";
+export type { AccountRef } from "./activity/account-ref.ts";
+export type { AccountActivity, AccountFailure } from "./activity/account-activity.ts";
+export type { AccountsFilter, ActivityContext, OnBeforeActivityWrite } from "./activity/activity.ts";
+export type { ClientRole } from "./activity/row.ts";
+
+export { needsSignIn } from "./activity/outcome.ts";
+export { OptionsError, TokenkeepError } from "./errors.ts";
+export type { ErrorCode } from "./errors.ts";
+export type { EventListener, OpenFailureReason, TokenkeepEvent } from "./telemetry/events.ts";
+export { systemRuntime } from "./runtime.ts";
+export type { Runtime, Timer } from "./runtime.ts";
+
+export type {
+  BlobStore,
+  Finding,
+  GetOptions,
+  PutOptions,
+  PutResult,
+  Stored,
+  StoreCallOptions,
+  Version,
+} from "./store/blob-store.ts";
+export type { Backplane, BackplaneMessage } from "./store/backplane.ts";
+export type { BlobAdmin } from "./store/blob-admin.ts";
+export type { LeaseOptions, LeaseResult, RefreshLease } from "./store/refresh-lease.ts";
+export type { Store } from "./store/store.ts";
+export type {
+  AccountActivityRow,
+  AccountActivityStore,
+  AccountStatus,
+  ActivityPage,
+  ActivityQuery,
+  StoredActivity,
+} from "./store/account-activity-store.ts";

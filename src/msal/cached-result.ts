@@ -1,0 +1,162 @@
+/** MSAL's `AuthenticationResult`, made from a record without entering MSAL (msal-common 16.16.1). */
+import { findAccount, findIdToken } from "../blob/lookup.ts";
+import { environmentAliases } from "../blob/environments.ts";
+import type { AccessTokenEntity, AccountEntity, CacheBlob } from "../blob/entities.ts";
+import type { AccountInfo, AuthenticationResult } from "./types.ts";
+
+type IdTokenClaims = NonNullable<AccountInfo["idTokenClaims"]>;
+type TenantProfiles = NonNullable<AccountInfo["tenantProfiles"]>;
+type TenantProfile = TenantProfiles extends Map<string, infer P> ? P : never;
+
+/** Whose result it is; absent for the application's own tokens. */
+export interface ResultOwner {
+  readonly homeAccountId: string;
+  readonly environment: string;
+  readonly realm: string;
+}
+
+/** The part of a result that all answers from one record share: frozen, decoded once. */
+export interface ResultIdentity {
+  readonly account: AccountInfo | null;
+  readonly idToken: string;
+  readonly idTokenClaims: IdTokenClaims;
+  readonly uniqueId: string;
+  readonly tenantId: string;
+}
+
+const NOBODY: ResultIdentity = Object.freeze({
+  account: null,
+  idToken: "",
+  idTokenClaims: Object.freeze({}),
+  uniqueId: "",
+  tenantId: "",
+});
+
+/** Account and id token of a result, as `ResponseHandler.generateAuthenticationResult` puts them together. */
+export function resultIdentity(
+  blob: CacheBlob,
+  clientId: string,
+  owner: ResultOwner | undefined,
+): ResultIdentity {
+  if (!owner) return NOBODY;
+  const { homeAccountId, environment, realm } = owner;
+  const environments = environmentAliases(environment);
+  const idToken = findIdToken(blob, { homeAccountId, environments, clientId, realm })?.secret ?? "";
+  const claims = decodeClaims(idToken);
+  const entity = findAccount(blob, homeAccountId, environment);
+  return Object.freeze({
+    account: entity ? Object.freeze(accountInfo(entity, claims, idToken)) : null,
+    idToken,
+    idTokenClaims: Object.freeze(claims ?? {}),
+    uniqueId: claims?.oid ?? claims?.sub ?? "",
+    tenantId: claims?.tid ?? "",
+  });
+}
+
+/** The result for one access token. `account`, `idTokenClaims` and `scopes` are shared and frozen. */
+export function cachedResult(
+  identity: ResultIdentity,
+  token: AccessTokenEntity,
+  scopes: readonly string[],
+  request: { readonly authority: string; readonly correlationId: string },
+): AuthenticationResult {
+  return {
+    authority: request.authority,
+    uniqueId: identity.uniqueId,
+    tenantId: identity.tenantId,
+    scopes: scopes as string[],
+    account: identity.account,
+    idToken: identity.idToken,
+    idTokenClaims: identity.idTokenClaims,
+    accessToken: token.secret,
+    fromCache: true,
+    expiresOn: dateOf(token.expires_on),
+    extExpiresOn: dateOf(token.extended_expires_on ?? "0"),
+    ...(token.refresh_on && { refreshOn: dateOf(token.refresh_on) }),
+    correlationId: request.correlationId,
+    requestId: "",
+    familyId: "",
+    tokenType: token.token_type ?? "Bearer",
+    state: "",
+    cloudGraphHostName: "",
+    msGraphHost: "",
+    fromPlatformBroker: false,
+  };
+}
+
+/** The account of a record as MSAL describes it, e.g. for `getAccountByHomeId`. */
+export function accountInfo(
+  entity: AccountEntity,
+  claims: IdTokenClaims | undefined,
+  idToken: string,
+): AccountInfo {
+  const profiles = tenantProfilesOf(entity);
+  const home = profiles.get(entity.realm);
+  const base: AccountInfo = {
+    homeAccountId: entity.home_account_id,
+    environment: entity.environment,
+    tenantId: entity.realm,
+    username: entity.username,
+    localAccountId: entity.local_account_id,
+    ...(entity.name !== undefined && { name: entity.name }),
+    ...(home?.nativeAccountId !== undefined && { nativeAccountId: home.nativeAccountId }),
+    authorityType: entity.authority_type,
+    tenantProfiles: profiles,
+  };
+  if (!claims) return base;
+  // Where there are claims, MSAL goes by them alone, also where they say nothing.
+  const { name: _name, ...unnamed } = base;
+  return { ...unnamed, ...claimsProfile(claims), idTokenClaims: claims, idToken, kmsi: isKmsi(claims) };
+}
+
+/** What the id token of a tenant says about the user there; see msal-common `buildTenantProfile`. */
+function claimsProfile(claims: IdTokenClaims): Partial<AccountInfo> {
+  const text = (name: string): string | undefined => (claims as Record<string, string | undefined>)[name];
+  return {
+    tenantId: text("tid") ?? text("tfp") ?? text("acr") ?? "",
+    localAccountId: text("oid") ?? text("sub") ?? "",
+    ...(text("name") !== undefined && { name: text("name") as string }),
+    username: text("preferred_username") ?? text("upn") ?? "",
+    ...(text("login_hint") !== undefined && { loginHint: text("login_hint") as string }),
+    ...(text("upn") !== undefined && { upn: text("upn") as string }),
+  };
+}
+
+function tenantProfilesOf(entity: AccountEntity): TenantProfiles {
+  const profiles = (entity.tenantProfiles ?? []).map((text) => JSON.parse(text) as TenantProfile);
+  if (profiles.length === 0 && entity.realm && entity.local_account_id) {
+    profiles.push({
+      tenantId: entity.realm,
+      localAccountId: entity.local_account_id,
+      username: "",
+      isHomeTenant: entity.realm === entity.home_account_id.split(".")[1],
+    });
+  }
+  return new Map(profiles.map((profile) => [profile.tenantId, profile]));
+}
+
+/** "Keep me signed in", by the claim values MSAL looks for (`AuthToken.isKmsi`). */
+function isKmsi(claims: IdTokenClaims): boolean {
+  const state = (claims as { signin_state?: unknown }).signin_state;
+  return (
+    Array.isArray(state) &&
+    state.some((value) => ["kmsi", "dvc_dmjd"].includes(String(value).trim().toLowerCase()))
+  );
+}
+
+/** The claims of an id token that this application was given itself over TLS; nobody's signature is checked. */
+export function decodeClaims(jwt: string): IdTokenClaims | undefined {
+  const payload = jwt.split(".")[1];
+  if (!payload) return undefined;
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"));
+    return typeof claims === "object" && claims !== null ? (claims as IdTokenClaims) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** MSAL reads a missing or zero time as now (`TimeUtils.toDateFromSeconds`); there is no clock here, so zero. */
+function dateOf(seconds: string): Date {
+  return new Date(Number(seconds) * 1000);
+}

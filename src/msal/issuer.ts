@@ -1,0 +1,64 @@
+import { AzureCloudInstance, ProtocolMode } from "@azure/msal-node";
+import { canonicalEnvironment } from "../blob/environments.ts";
+import { OptionsError } from "../errors.ts";
+import type { AzureCloudOptions } from "@azure/msal-node";
+
+/** What an authority URL says about where tokens come from. */
+export interface Authority {
+  /**
+   * Names the issuer in partition keys. For Entra ID the cloud's canonical environment: guests hold tokens of
+   * several tenants in one partition. Elsewhere host and path: two issuers on one host are two issuers.
+   */
+  readonly issuer: string;
+  /** MSAL's cache environment for this authority's host. */
+  readonly environment: string;
+  /** The first path segment: a tenant id or domain, `common`, …; empty for a generic OIDC issuer. */
+  readonly tenant: string;
+  /** The URL as MSAL writes it in results: lower case, with a slash at the end. */
+  readonly canonical: string;
+  /** ADFS has no `client_info`, and so knows users by their local account id. */
+  readonly isAdfs: boolean;
+}
+
+/** MSAL's default, from msal-common `Constants.DEFAULT_AUTHORITY`. */
+const DEFAULT_AUTHORITY = "https://login.microsoftonline.com/common/";
+const B2C_PATH_PREFIX = "tfp";
+
+export interface AuthorityOptions {
+  readonly authority?: string | undefined;
+  readonly azureCloudOptions?: AzureCloudOptions | undefined;
+  readonly protocolMode?: ProtocolMode | undefined;
+}
+
+/** Reads an authority the way MSAL does (`Authority.generateAuthority`, 16.16.1). */
+export function parseAuthority(options: AuthorityOptions): Authority {
+  const url = authorityUrl(options);
+  const segments = url.pathname.split("/").filter((segment) => segment !== "");
+  const environment = canonicalEnvironment(url.host);
+  const isAdfs = segments[0]?.toLowerCase() === "adfs";
+  const isGeneric = options.protocolMode === ProtocolMode.OIDC;
+  const isPolicy = segments.length > 1 || segments[0]?.toLowerCase() === B2C_PATH_PREFIX;
+  const ownIssuer = isAdfs || isGeneric || isPolicy;
+  // Generic issuers compare exactly (OpenID Connect Core, section 3.1.3.7); Microsoft's paths without case.
+  const path = isGeneric ? segments.join("/") : segments.join("/").toLowerCase();
+  return {
+    issuer: ownIssuer ? `${environment}/${path}` : environment,
+    environment,
+    tenant: isGeneric ? "" : (segments[0] ?? ""),
+    canonical: `${url.origin}${url.pathname.endsWith("/") ? url.pathname : `${url.pathname}/`}`.toLowerCase(),
+    isAdfs,
+  };
+}
+
+function authorityUrl({ authority, azureCloudOptions }: AuthorityOptions): URL {
+  const cloud = azureCloudOptions?.azureCloudInstance;
+  const text =
+    cloud && cloud !== AzureCloudInstance.None
+      ? `${cloud}/${azureCloudOptions.tenant || "common"}/`
+      : (authority ?? DEFAULT_AUTHORITY);
+  try {
+    return new URL(text);
+  } catch {
+    throw new OptionsError("auth.authority", "is not a URL");
+  }
+}

@@ -1,0 +1,24 @@
+/** What tokenkeep does to the memory of an MSAL client: through its public `TokenCache` only. */
+import { serializeBlob, parseBlob, type CacheBlob } from "../blob/entities.ts";
+import type { ISerializableTokenCache, TokenCache } from "@azure/msal-node";
+
+/** MSAL keeps what it learned about authorities in the same store; it is nobody's token and may stay. */
+const AUTHORITY_METADATA_PREFIX = "authority-metadata";
+
+/**
+ * Makes an MSAL client hold exactly `blob`. `deserialize` alone merges into what is there and never clears
+ * (measured, msal-node 7.2.1), so everything else is taken out of its live key-value store first. MSAL gets
+ * entities of its own: it changes the objects it is given. Synchronous, so that no other call sees half of it.
+ */
+export function replaceMemory(cache: ISerializableTokenCache, blob: CacheBlob): void {
+  const store = (cache as TokenCache).getKVStore();
+  for (const key of Object.keys(store)) {
+    if (!key.startsWith(AUTHORITY_METADATA_PREFIX)) delete store[key];
+  }
+  cache.deserialize(serializeBlob(blob));
+}
+
+/** What an MSAL client holds now, unknown fields and sections of the loaded blob included. */
+export function readMemory(cache: ISerializableTokenCache): CacheBlob {
+  return parseBlob(cache.serialize());
+}

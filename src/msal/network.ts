@@ -1,0 +1,96 @@
+import type { INetworkModule, NetworkRequestOptions, NetworkResponse } from "@azure/msal-node";
+import type { RequestGuard } from "../partitions/lease.ts";
+import { createThrottle } from "./throttle.ts";
+import type { Runtime } from "../runtime.ts";
+
+/** What one operation did on the network, filled in while it runs. */
+export interface NetworkTrace {
+  /** Requests to a token endpoint. */
+  tokenRequests: number;
+  /** Time spent waiting for any answer, ms. */
+  durationMs: number;
+  /** The token endpoint last asked, without its query. */
+  tokenEndpoint: string | undefined;
+  /** Why a request was not sent. MSAL would report it as a network error. */
+  refusal: unknown;
+}
+
+export function createNetworkTrace(): NetworkTrace {
+  return { tokenRequests: 0, durationMs: 0, tokenEndpoint: undefined, refusal: undefined };
+}
+
+/** Discovery documents change rarely; MSAL itself keeps them for a day. */
+const METADATA_TTL_MS = 24 * 60 * 60 * 1000;
+const METADATA_LIMIT = 256;
+
+/**
+ * The network seam shared by all operations of one client: it remembers discovery documents (a client per
+ * operation would fetch them each time) and lets each operation trace what it did.
+ */
+export interface SharedNetwork {
+  forOperation(trace: NetworkTrace, guard: RequestGuard | undefined): INetworkModule;
+}
+
+interface Remembered {
+  readonly until: number;
+  readonly response: Promise<NetworkResponse<unknown>>;
+}
+
+export function createSharedNetwork(transport: INetworkModule, runtime: Runtime): SharedNetwork {
+  const metadata = new Map<string, Remembered>();
+  const throttle = createThrottle(transport, runtime);
+
+  function getMetadata<T>(
+    url: string,
+    options?: NetworkRequestOptions,
+    timeout?: number,
+  ): Promise<NetworkResponse<T>> {
+    const known = metadata.get(url);
+    if (known && known.until > runtime.now()) return known.response as Promise<NetworkResponse<T>>;
+    const response = transport.sendGetRequestAsync<T>(url, options, timeout);
+    if (metadata.size >= METADATA_LIMIT) metadata.clear();
+    metadata.set(url, { until: runtime.now() + METADATA_TTL_MS, response });
+    const forget = (): void => {
+      if (metadata.get(url)?.response === response) metadata.delete(url);
+    };
+    // Only good answers are worth remembering.
+    response.then((answer) => answer.status !== 200 && forget(), forget);
+    return response;
+  }
+
+  return {
+    forOperation(trace, guard) {
+      async function traced<R>(work: () => Promise<R>): Promise<R> {
+        const startedAt = runtime.monotonicNow();
+        try {
+          return await work();
+        } finally {
+          trace.durationMs += runtime.monotonicNow() - startedAt;
+        }
+      }
+      return {
+        sendGetRequestAsync: (url, options, timeout) =>
+          traced(() => copyOf(getMetadata(url, options, timeout))),
+        async sendPostRequestAsync(url, options) {
+          try {
+            await guard?.();
+          } catch (error) {
+            trace.refusal = error;
+            throw error;
+          }
+          return traced(() =>
+            throttle.post(url, options, () => {
+              trace.tokenRequests += 1;
+              trace.tokenEndpoint = url.split("?", 1)[0];
+            }),
+          );
+        },
+      };
+    },
+  };
+}
+
+/** MSAL writes into the bodies it is given; a remembered one must stay as it came. */
+async function copyOf<T>(response: Promise<NetworkResponse<T>>): Promise<NetworkResponse<T>> {
+  return structuredClone(await response);
+}

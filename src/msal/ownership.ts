@@ -1,0 +1,50 @@
+import { SECTIONS, type CacheBlob } from "../blob/entities.ts";
+import { sameJson } from "../blob/json.ts";
+import { TokenkeepError } from "../errors.ts";
+import { canonicalHomeAccountId, type Partition } from "../partitions/partition.ts";
+import type { AccountInfo } from "./types.ts";
+
+/**
+ * Refuses a result that holds somebody else's entries (invariant 1): the provider answered for another
+ * account than the one that was asked for. Only what the operation added or changed is looked at.
+ * @throws `ERR_PARTITION_MISMATCH`
+ */
+export function assertOwnEntries(partition: Partition, base: CacheBlob, mine: CacheBlob): void {
+  for (const section of SECTIONS) {
+    if (section === "AppMetadata") continue;
+    for (const [key, entity] of Object.entries(mine[section])) {
+      if (sameJson(entity, base[section][key])) continue;
+      if (!belongs(partition, entity.home_account_id)) {
+        throw mismatch();
+      }
+    }
+  }
+}
+
+/**
+ * Refuses an answer that names another account than the one asked for. MSAL hands it to the caller, and
+ * quietly stores nothing (msal-node 7.2.1), so the entries alone do not show it.
+ * @throws `ERR_PARTITION_MISMATCH`
+ */
+export function assertOwnAccount(partition: Partition, account: AccountInfo | null): void {
+  if (account && !belongs(partition, account.homeAccountId)) throw mismatch();
+}
+
+function mismatch(): TokenkeepError {
+  return new TokenkeepError(
+    "ERR_PARTITION_MISMATCH",
+    "the identity provider answered for another account than the one asked for; nothing was stored",
+  );
+}
+
+function belongs(partition: Partition, homeAccountId: string): boolean {
+  switch (partition.kind) {
+    case "app":
+      return homeAccountId === "";
+    case "user":
+      return canonicalHomeAccountId(homeAccountId) === partition.homeAccountId;
+    default:
+      // One assertion speaks for one subject, whoever that is.
+      return true;
+  }
+}

@@ -1,0 +1,20 @@
+/** The types of MSAL Node that tokenkeep's own signatures speak in. Only this folder imports MSAL. */
+export type {
+  AccountInfo,
+  AuthenticationResult,
+  AuthorizationCodePayload,
+  AuthorizationCodeRequest,
+  AuthorizationUrlRequest,
+  ClientCredentialRequest,
+  Configuration,
+  IAppTokenProvider,
+  ICachePlugin,
+  Logger,
+  TokenCache as MsalTokenCache,
+  IConfidentialClientApplication,
+  OnBehalfOfRequest,
+  RefreshTokenRequest,
+  SilentFlowRequest,
+  TokenCacheContext,
+  UsernamePasswordRequest,
+} from "@azure/msal-node";

@@ -1,0 +1,186 @@
+/** The composition root: what a token cache is made of, in the order in which things depend on each other. */
+import type { AccountActivity } from "./activity/account-activity.ts";
+import { createActivity, type AccountsFilter, type Activity } from "./activity/activity.ts";
+import { memoryActivity } from "./adapters/memory-activity.ts";
+import { memoryStore } from "./adapters/memory.ts";
+import { createKeyRing, type KeyRing } from "./envelope/key-ring.ts";
+import { createSealer, type Sealer } from "./envelope/sealer.ts";
+import { OptionsError, TokenkeepError } from "./errors.ts";
+import { createPartitionPlugin } from "./msal/partition-plugin.ts";
+import type { ICachePlugin } from "./msal/types.ts";
+import { resolveOptions, type ResolvedOptions, type TokenCacheOptions } from "./options.ts";
+import { createRecordCodec } from "./partitions/codec.ts";
+import type { RefreshTokenMode } from "./partitions/lease.ts";
+import { partitionFromId, type Partition } from "./partitions/partition.ts";
+import { createPartitions, type Partitions } from "./partitions/partitions.ts";
+import type { PartitionRecord } from "./partitions/record.ts";
+import type { Runtime } from "./runtime.ts";
+import type { Finding } from "./store/blob-store.ts";
+import type { RefreshLease } from "./store/refresh-lease.ts";
+import type { Store } from "./store/store.ts";
+import { createEmit, type Emit } from "./telemetry/emitter.ts";
+import { createTwoTier } from "./tiers/two-tier.ts";
+
+/** What clients and the sign-in need of a cache; not for applications, and not exported from the package. */
+export interface CacheParts {
+  readonly partitions: Partitions;
+  readonly activity: Activity;
+  readonly sealer: Sealer;
+  /** Seals what a browser carries. Always sealed: without keys by one that only this process has. */
+  readonly flowSealer: Sealer;
+  readonly namespace: string;
+  readonly runtime: Runtime;
+  readonly emit: Emit;
+  /** Lets one process renew at a time; absent where the store cannot, or the application does not want it. */
+  readonly lease: RefreshLease | undefined;
+  readonly refreshTokens: RefreshTokenMode;
+  /** Empties L1: what MSAL's `clearCache` means where memory is only a copy. */
+  readonly forgetAll: () => void;
+}
+
+/**
+ * Keeps the tokens of an application: sealed, shared by every process that uses the same store, keys and
+ * namespace, and right under concurrency. Hand it to `createConfidentialClient`, which does the rest.
+ */
+export interface TokenCache<Properties = unknown> {
+  /**
+   * The accounts the cache has tokens for, for background workers and administration. Pages through the index;
+   * an account that exists all the while is listed exactly once. May list one whose sign-in never finished.
+   */
+  accounts(filter?: AccountsFilter): AsyncIterableIterator<AccountActivity<Properties>>;
+  /**
+   * A cache plugin for people who keep their own MSAL client: it reads and writes the one partition it is
+   * given. Use one client object per partition; docs/own-client.md says what a plugin cannot protect.
+   */
+  plugin(partition: Partition): ICachePlugin;
+  /** What an operator should know about the store. */
+  inspect(): Promise<Finding[]>;
+  /** How much waits in memory for a store that does not answer. */
+  unsaved(): { readonly entries: number; readonly bytes: number };
+  /**
+   * Tries once more to store what waits, then closes what tokenkeep itself opened. Clients of this cache
+   * fail with `ERR_CLOSED` afterwards. May be called twice.
+   * @returns how many results could not be stored and are lost.
+   */
+  close(): Promise<{ readonly lost: number }>;
+  /** @internal */
+  readonly parts: CacheParts;
+}
+
+/**
+ * Makes a token cache.
+ * @throws {OptionsError} (a `TypeError`) that names the option.
+ */
+export function createTokenCache<Properties = unknown>(
+  options: TokenCacheOptions<Properties> = {},
+): TokenCache<Properties> {
+  const resolved = resolveOptions(options);
+  const { store = memoryStore({ runtime: resolved.runtime }), runtime } = resolved;
+  const emit = createEmit(resolved.onEvent);
+  const sealer = createSealer(resolved.keys, runtime);
+  if (!sealer.sealed && resolved.store) emit({ type: "unsealed" });
+  const parts = createParts(resolved, store, sealer, emit);
+  let closed = false;
+
+  function open(): CacheParts {
+    if (closed) throw new TokenkeepError("ERR_CLOSED", "the token cache has been closed");
+    return parts.value;
+  }
+
+  return {
+    accounts: (filter = {}) =>
+      listAccounts(open(), checkedFilter(filter)) as AsyncIterableIterator<AccountActivity<Properties>>,
+    plugin: (partition) => createPartitionPlugin(open().partitions, partition, emit),
+    inspect: async () => (await store.inspect?.()) ?? [],
+    unsaved: () => ({
+      entries: parts.value.partitions.unsaved.size,
+      bytes: parts.value.partitions.unsaved.bytes,
+    }),
+    async close() {
+      if (closed) return { lost: 0 };
+      const lost = await parts.value.partitions.drain();
+      closed = true;
+      parts.close();
+      await store.close?.();
+      return { lost };
+    },
+    get parts() {
+      return open();
+    },
+  };
+}
+
+function createParts(
+  options: ResolvedOptions,
+  store: Store,
+  sealer: Sealer,
+  emit: Emit,
+): { readonly value: CacheParts; close(): void } {
+  const { runtime, namespace } = options;
+  const tiers = createTwoTier<PartitionRecord>({
+    store,
+    codec: createRecordCodec({ sealer, namespace, runtime, emit }),
+    runtime,
+    l1MaxBytes: options.l1MaxBytes,
+    coherenceBoundMs: options.coherenceBoundMs,
+    maxStaleMs: options.maxStaleMs,
+    onStoreFailure: (operation, error) => emit({ type: "store-failed", store: store.name, operation, error }),
+  });
+  const { retention, unsavedMaxBytes } = options;
+  const partitions = createPartitions({ tiers, namespace, runtime, retention, unsavedMaxBytes, emit });
+  const activity = createActivity({
+    store: options.activityStore ?? store.activity ?? memoryActivity(),
+    sealer,
+    namespace,
+    runtime,
+    emit,
+    onBeforeWrite: options.onBeforeActivityWrite,
+  });
+  return {
+    value: {
+      partitions,
+      activity,
+      sealer,
+      flowSealer: sealer.sealed ? sealer : createSealer(ephemeralKeys(runtime), runtime),
+      namespace,
+      runtime,
+      emit,
+      lease: options.refreshLease === "off" ? undefined : store.lease,
+      refreshTokens: options.refreshTokens,
+      forgetAll: () => tiers.clear(),
+    },
+    close() {
+      partitions.close();
+      tiers.close();
+      tiers.clear();
+    },
+  };
+}
+
+function ephemeralKeys(runtime: Runtime): KeyRing {
+  return createKeyRing({ sealing: { id: "process", key: runtime.randomBytes(32) } });
+}
+
+/** Only "absent" and "signed out" mean that an account has no tokens; a store that fails says neither. */
+function listAccounts(parts: CacheParts, filter: AccountsFilter): AsyncIterableIterator<AccountActivity> {
+  const { activity, partitions, namespace } = parts;
+  return activity.list(filter, async (account, accountKey) => {
+    const id = accountKey.slice(namespace.length + 1);
+    try {
+      const state = await partitions.read(partitionFromId(id, account.homeAccountId), { fresh: true });
+      return state.status === "absent" || state.status === "removed";
+    } catch {
+      return false;
+    }
+  });
+}
+
+const FILTERS = new Set(["status", "activeSince", "idleSince", "tenantId", "homeAccountId", "clientId"]);
+
+/** A misspelt filter would list everybody. */
+function checkedFilter(filter: AccountsFilter): AccountsFilter {
+  for (const name of Object.keys(filter)) {
+    if (!FILTERS.has(name)) throw new OptionsError(`accounts.${name}`, "is not a filter");
+  }
+  return filter;
+}

@@ -1,0 +1,209 @@
+/** Signing a user in, without any framework: two calls around the redirect. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { accountRef, type AccountRef } from "../activity/account-ref.ts";
+import type { ConfidentialClient } from "../client/confidential-client.ts";
+import type { TokenResult } from "../client/result.ts";
+import { OptionsError, TokenkeepError } from "../errors.ts";
+import { flowPartition } from "../partitions/partition.ts";
+import { randomId } from "../runtime.ts";
+import { createFlowCodec, type Flow, type FlowCodec } from "./flow.ts";
+
+export interface SignInOptions {
+  readonly client: ConfidentialClient;
+  /** Where the identity provider sends the user back; registered with it, compared exactly. */
+  readonly redirectUri: string;
+  /** Scopes to ask for in every sign-in. `openid profile offline_access` are added by MSAL. Default none. */
+  readonly scopes?: readonly string[];
+  /** How long a sign-in may take, ms. Default ten minutes. */
+  readonly flowTtlMs?: number;
+}
+
+export interface BeginSignIn {
+  /** A path of this site to come back to, e.g. `/me`. Anything else becomes `/`. */
+  readonly returnTo?: string;
+  /** More scopes than those of the options. */
+  readonly scopes?: readonly string[];
+  readonly prompt?: string;
+  readonly loginHint?: string;
+  readonly domainHint?: string;
+  /** A claims challenge, as an API or a failed silent call gave it. */
+  readonly claims?: string;
+  /** Another authority than the client's, e.g. a guest's tenant. */
+  readonly authority?: string;
+}
+
+export interface SignInBegun {
+  /** Where to send the browser. */
+  readonly url: string;
+  /** To be handed to {@link SignIn.completeSignIn}; sealed, so a cookie may carry it. Under 2 KB. */
+  readonly flow: string;
+}
+
+export interface CompleteSignIn {
+  /** What {@link SignIn.beginSignIn} gave. */
+  readonly flow: string;
+  /** The URL the browser came back to; a path is enough. */
+  readonly url: string;
+}
+
+export interface SignInCompleted {
+  readonly result: TokenResult;
+  /** Goes into the session: identifies the user, holds no secret. */
+  readonly account: AccountRef;
+  readonly returnTo: string;
+}
+
+export interface SignIn {
+  beginSignIn(request?: BeginSignIn): Promise<SignInBegun>;
+  /**
+   * Checks that the redirect answers this flow, that the flow is fresh and has not been completed before, on
+   * any node; then redeems the code.
+   * @throws `ERR_FLOW_INVALID`, `ERR_FLOW_EXPIRED`, `ERR_STATE_MISMATCH`, `ERR_FLOW_REPLAYED`,
+   * `ERR_AUTHORIZATION_FAILED`; MSAL's errors; retryable store errors before the code is spent.
+   */
+  completeSignIn(request: CompleteSignIn): Promise<SignInCompleted>;
+}
+
+const DEFAULT_FLOW_TTL_MS = 600_000;
+/** Clocks of two nodes differ a little. */
+const CLOCK_SKEW_MS = 60_000;
+
+/** @throws {OptionsError} naming the option */
+export function createSignIn(options: SignInOptions): SignIn {
+  checkOptions(options);
+  const { client, redirectUri, scopes = [], flowTtlMs = DEFAULT_FLOW_TTL_MS } = options;
+  const { clientId } = client;
+  const codec = (): FlowCodec => {
+    const { flowSealer, namespace } = client.tokenCache.parts;
+    return createFlowCodec(flowSealer, namespace, clientId);
+  };
+
+  async function beginSignIn(request: BeginSignIn = {}): Promise<SignInBegun> {
+    const { runtime } = client.tokenCache.parts;
+    const flow: Flow = {
+      id: randomId(runtime),
+      state: randomId(runtime),
+      nonce: randomId(runtime),
+      verifier: Buffer.from(runtime.randomBytes(32)).toString("base64url"),
+      redirectUri,
+      scopes: [...new Set([...scopes, ...(request.scopes ?? [])])],
+      authority: request.authority,
+      claims: request.claims,
+      returnTo: localPath(request.returnTo),
+      startedAtMs: runtime.now(),
+    };
+    const url = await client.getAuthCodeUrl({
+      scopes: [...flow.scopes],
+      redirectUri,
+      state: flow.state,
+      nonce: flow.nonce,
+      codeChallenge: createHash("sha256").update(flow.verifier).digest("base64url"),
+      codeChallengeMethod: "S256",
+      ...(request.prompt && { prompt: request.prompt }),
+      ...(request.loginHint && { loginHint: request.loginHint }),
+      ...(request.domainHint && { domainHint: request.domainHint }),
+      ...(request.claims && { claims: request.claims }),
+      ...(request.authority && { authority: request.authority }),
+    });
+    return { url, flow: codec().seal(flow) };
+  }
+
+  async function completeSignIn(request: CompleteSignIn): Promise<SignInCompleted> {
+    const { runtime, partitions } = client.tokenCache.parts;
+    const flow = codec().open(request.flow);
+    assertFresh(flow, runtime.now(), flowTtlMs);
+    const code = codeFrom(request.url, flow);
+    // Marked before the code is redeemed, where every node sees it; if the store is down, nothing is spent yet.
+    const spent = flowPartition({ clientId, issuer: "-" }, flow.id);
+    if (!(await partitions.spend(spent))) {
+      throw new TokenkeepError(
+        "ERR_FLOW_REPLAYED",
+        "this sign-in has already been completed; begin a new one",
+      );
+    }
+    const result = await client.acquireTokenByCode({
+      code,
+      scopes: [...flow.scopes],
+      redirectUri: flow.redirectUri,
+      codeVerifier: flow.verifier,
+      nonce: flow.nonce,
+      ...(flow.authority && { authority: flow.authority }),
+      ...(flow.claims && { claims: flow.claims }),
+    });
+    if (!result.account) throw new TokenkeepError("ERR_ACCOUNT_MISSING", "the sign-in names no account");
+    return { result, account: accountRef(result.account), returnTo: flow.returnTo };
+  }
+
+  return { beginSignIn, completeSignIn };
+}
+
+function assertFresh(flow: Flow, nowMs: number, ttlMs: number): void {
+  const ageMs = nowMs - flow.startedAtMs;
+  if (ageMs > ttlMs || ageMs < -CLOCK_SKEW_MS) {
+    throw new TokenkeepError("ERR_FLOW_EXPIRED", "the sign-in took too long; begin a new one");
+  }
+}
+
+/** The code in a redirect, once it is sure that the redirect answers this flow. */
+function codeFrom(url: string, flow: Flow): string {
+  const answer = urlOf(url, flow.redirectUri);
+  const state = answer.searchParams.get("state") ?? "";
+  if (!sameText(state, flow.state)) {
+    throw new TokenkeepError(
+      "ERR_STATE_MISMATCH",
+      "the redirect answers another sign-in than the one this browser began; begin a new one",
+    );
+  }
+  const error = answer.searchParams.get("error");
+  if (error !== null) {
+    throw new TokenkeepError(
+      "ERR_AUTHORIZATION_FAILED",
+      `the identity provider refused the sign-in: ${printable(error)}`,
+      { cause: new Error(printable(answer.searchParams.get("error_description") ?? error)) },
+    );
+  }
+  const code = answer.searchParams.get("code");
+  if (!code) throw new TokenkeepError("ERR_AUTHORIZATION_FAILED", "the redirect carries no code");
+  return code;
+}
+
+/** Behind a proxy the host of the request may differ; the path must be the one the provider was given. */
+function urlOf(url: string, redirectUri: string): URL {
+  const expected = new URL(redirectUri);
+  const answer = URL.canParse(url, redirectUri) ? new URL(url, redirectUri) : undefined;
+  if (answer?.pathname !== expected.pathname) {
+    throw new TokenkeepError(
+      "ERR_STATE_MISMATCH",
+      "the redirect did not come to the redirect URI of this flow",
+    );
+  }
+  return answer;
+}
+
+function sameText(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
+}
+
+/** Only a path of this very site: `//host`, `/\host` and absolute URLs would send the user elsewhere. */
+export function localPath(path: string | undefined): string {
+  if (!path || !path.startsWith("/") || path.startsWith("//") || /[\\\u0000-\u001f]/.test(path)) return "/";
+  return path.length > 1_000 ? "/" : path;
+}
+
+/** An error of the provider's in a form that is safe in a log. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, " ").slice(0, 300);
+}
+
+function checkOptions(options: SignInOptions): void {
+  if (typeof options !== "object" || options === null) throw new OptionsError("options", "must be an object");
+  if (typeof options.client?.acquireTokenByCode !== "function") {
+    throw new OptionsError("client", "is missing: pass what createConfidentialClient(…) returns");
+  }
+  if (!URL.canParse(options.redirectUri)) throw new OptionsError("redirectUri", "must be an absolute URL");
+  if (options.flowTtlMs !== undefined && !(options.flowTtlMs > 0)) {
+    throw new OptionsError("flowTtlMs", "must be a number greater than 0");
+  }
+}

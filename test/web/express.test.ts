@@ -1,0 +1,154 @@
+import { describe, expect, test } from "vitest";
+import { expressSignIn, type ExpressRequest, type SignInSession } from "../../src/web/express.ts";
+import { createSignIn } from "../../src/web/sign-in.ts";
+import { chaosStore } from "../support/chaos.ts";
+import { ADA, READ, createWorld } from "../support/world.ts";
+
+interface Outcome {
+  redirect?: { status: number; url: string };
+  passed?: true;
+  error?: { statusCode?: number; code?: string };
+}
+
+function app() {
+  const world = createWorld();
+  const link = chaosStore(world.store);
+  const node = world.node({ store: link });
+  const signIn = createSignIn({
+    client: node.client,
+    redirectUri: "http://127.0.0.1:3000/back",
+    scopes: READ,
+  });
+  const saved: SignInSession[] = [];
+  const session: SignInSession & { save(): void; destroy(): void } = {
+    save: () => void saved.push({ ...session }),
+    destroy: () => undefined,
+  };
+  const routes = expressSignIn({ signIn, session: () => session });
+  async function run(
+    handler: (typeof routes)["begin"],
+    request: Partial<ExpressRequest> & { originalUrl: string },
+  ): Promise<Outcome & { req: ExpressRequest }> {
+    const outcome: Outcome = {};
+    const req = { method: "GET", query: {}, headers: { accept: "text/html" }, ...request };
+    const res = { redirect: (status: number, url: string) => void (outcome.redirect = { status, url }) };
+    await handler(req, res, (error?: unknown) => {
+      if (error === undefined) outcome.passed = true;
+      else outcome.error = error as NonNullable<Outcome["error"]>;
+    });
+    return { ...outcome, req };
+  }
+  async function back(url: string): Promise<string> {
+    const { params } = await world.authority.authorize(url, { user: ADA });
+    return `/back?${new URLSearchParams(params).toString()}`;
+  }
+  return { world, link, session, saved, routes, run, back };
+}
+
+describe("the Express routes", () => {
+  test("send the browser away and bring it back to where it was going", async () => {
+    const { routes, run, back, session } = app();
+    const begun = await run(routes.begin, { originalUrl: "/sign-in", query: { returnTo: "/notes" } });
+    expect(begun.redirect?.status).toBe(302);
+    expect(session.flow).toEqual(expect.any(String));
+    const completed = await run(routes.complete, { originalUrl: await back(begun.redirect!.url) });
+    expect(completed.redirect).toEqual({ status: 302, url: "/notes" });
+    expect(session.flow).toBeUndefined();
+    expect(session.account).toMatchObject({ username: ADA });
+  });
+
+  test("save the session before they redirect", async () => {
+    const { routes, run, back, saved } = app();
+    const begun = await run(routes.begin, { originalUrl: "/sign-in" });
+    await run(routes.complete, { originalUrl: await back(begun.redirect!.url) });
+    expect(saved.map((each) => [typeof each.flow, each.account?.username])).toEqual([
+      ["string", undefined],
+      ["undefined", ADA],
+    ]);
+  });
+
+  test.each([[["/a", "/b"]], [{ x: 1 }], [undefined], ["//evil.example"]])(
+    "go to the front page for a returnTo of %o",
+    async (returnTo) => {
+      const { routes, run, back } = app();
+      const begun = await run(routes.begin, { originalUrl: "/sign-in", query: { returnTo } });
+      const completed = await run(routes.complete, { originalUrl: await back(begun.redirect!.url) });
+      expect(completed.redirect).toEqual({ status: 302, url: "/" });
+    },
+  );
+
+  test("answer 400 to a redirect that nobody began", async () => {
+    const { routes, run } = app();
+    const { error } = await run(routes.complete, { originalUrl: "/back?code=x&state=y" });
+    expect(error).toMatchObject({ statusCode: 400, code: "ERR_FLOW_INVALID" });
+  });
+
+  test("answer 400 to one that answers another flow, and keep nobody signed in by it", async () => {
+    const { routes, run, session } = app();
+    await run(routes.begin, { originalUrl: "/sign-in" });
+    const { error } = await run(routes.complete, { originalUrl: "/back?code=x&state=y" });
+    expect(error).toMatchObject({ statusCode: 400, code: "ERR_STATE_MISMATCH" });
+    expect(session.account).toBeUndefined();
+  });
+
+  test("answer 503 while the store is down", async () => {
+    const { routes, run, back, link } = app();
+    const begun = await run(routes.begin, { originalUrl: "/sign-in" });
+    const originalUrl = await back(begun.redirect!.url);
+    link.fail("all", { times: Infinity });
+    expect((await run(routes.complete, { originalUrl })).error).toMatchObject({ statusCode: 503 });
+    link.heal();
+    expect((await run(routes.complete, { originalUrl })).redirect?.status).toBe(302);
+  });
+
+  test("leave errors of others as they are", async () => {
+    const { routes, run, back, world } = app();
+    const begun = await run(routes.begin, { originalUrl: "/sign-in" });
+    const originalUrl = await back(begun.redirect!.url);
+    world.authority.rotateSecret("a0000000-0000-4000-8000-00000000000a", "another");
+    const { error } = await run(routes.complete, { originalUrl });
+    expect(error).toMatchObject({ errorCode: "invalid_client" });
+    expect(error).not.toHaveProperty("statusCode");
+  });
+});
+
+describe("the guard", () => {
+  const account = {
+    homeAccountId: "h.t",
+    environment: "e",
+    tenantId: "t",
+    localAccountId: "l",
+    username: ADA,
+  };
+
+  test("lets users pass who have signed in, and names them", async () => {
+    const { routes, run, session } = app();
+    session.account = account;
+    const { passed, req } = await run(routes.guard, { originalUrl: "/notes" });
+    expect(passed).toBe(true);
+    expect(routes.account(req)).toEqual(account);
+  });
+
+  test("sends the visit of a page to sign in, with the way back", async () => {
+    const { routes, run } = app();
+    const { redirect, passed } = await run(routes.guard, { originalUrl: "/notes?a=1&b=2" });
+    expect(redirect).toEqual({ status: 302, url: "/sign-in?returnTo=%2Fnotes%3Fa%3D1%26b%3D2" });
+    expect(passed).toBeUndefined();
+  });
+
+  test.each([{ method: "POST" }, { headers: { accept: "application/json" } }, { headers: {} }])(
+    "answers 401 to what is no visit of a page: %o",
+    async (request) => {
+      const { routes, run } = app();
+      const { error, redirect } = await run(routes.guard, { originalUrl: "/api", ...request });
+      expect(error).toMatchObject({ statusCode: 401, code: "ERR_ACCOUNT_MISSING" });
+      expect(redirect).toBeUndefined();
+    },
+  );
+
+  test("a route that is not behind it is told so", () => {
+    const { routes } = app();
+    const request = { method: "GET", originalUrl: "/", query: {}, headers: {} };
+    expect(() => routes.account(request)).toThrow(expect.objectContaining({ code: "ERR_ACCOUNT_MISSING" }));
+  });
+});
