@@ -1,0 +1,99 @@
+/** The whole story without a window: what `npm start -- --headless` plays and checks. */
+import {
+  nothingInClear,
+  oneSignsOut,
+  oneUserIsRevoked,
+  theWebAppRestarts,
+  theWorkerGoesOnAlone,
+  theyComeBack,
+  threeUsersSignIn,
+  USED_UP_SECONDS,
+} from "./chapters.ts";
+import { createBrowser } from "./browser.ts";
+import { temporaryDataFolder, type DataFolder } from "./data-folder.ts";
+import { createLedger, type Ledger } from "./ledger.ts";
+import { createProcesses, type Processes } from "./processes.ts";
+import { startServices, type Services } from "./services.ts";
+import { ADA, BEN, CLEO, tally, type Stage } from "./stage.ts";
+
+export interface StoryOptions {
+  readonly print: (line: string) => void;
+  readonly fault?: string | undefined;
+}
+
+/** Plays the story; true if all of it came out right. */
+export async function playStory(options: StoryOptions): Promise<boolean> {
+  const printed: string[] = [];
+  const print = (line: string): void => {
+    printed.push(line);
+    options.print(line);
+  };
+  const ledger = createLedger(print);
+  const data = temporaryDataFolder();
+  const services = await startServices(USED_UP_SECONDS);
+  const processes = createProcesses(services, data);
+  try {
+    const stage = await setTheStage(services, data, processes, ledger, options.fault);
+    await threeUsersSignIn(stage);
+    await theWorkerGoesOnAlone(stage);
+    await oneUserIsRevoked(stage);
+    await theyComeBack(stage);
+    await oneSignsOut(stage);
+    await theWebAppRestarts(stage);
+    const searched = await nothingInClear(stage, printed);
+    print(summary(stage, searched));
+  } catch (error) {
+    ledger.broke(error);
+  } finally {
+    await processes.stopAll();
+    await services.close();
+    data.remove();
+  }
+  if (ledger.failed > 0) {
+    print(`\nWhat the web app and the worker printed:\n${processes.output()}`);
+    print(`\nThe story did not come out right: ${ledger.failed} failed, ${ledger.passed} passed.`);
+  }
+  return ledger.failed === 0;
+}
+
+async function setTheStage(
+  services: Services,
+  data: DataFolder,
+  processes: Processes,
+  ledger: Ledger,
+  fault: string | undefined,
+): Promise<Stage> {
+  const { calls } = services.authority;
+  let seen = 0;
+  return {
+    services,
+    data,
+    processes,
+    ledger,
+    fault,
+    browsers: new Map([ADA, BEN, CLEO].map((user) => [user, createBrowser()])),
+    worker: await processes.startWorker(0),
+    web: await processes.startWebApp(0),
+    workerRuns: 0,
+    newCalls() {
+      const since = calls.slice(seen);
+      seen = calls.length;
+      return tally(since);
+    },
+  };
+}
+
+function summary({ services, ledger, workerRuns }: Stage, searched: string): string {
+  if (ledger.failed > 0) return "";
+  const { authority } = services;
+  const counts = [
+    `${ledger.passed} of ${ledger.passed} checks`,
+    `${authority.users.length} users`,
+    `${authority.count({ grant: "authorization_code", outcome: "ok" })} sign-ins`,
+    `${workerRuns} worker runs`,
+    `${authority.count({ grant: "refresh_token", outcome: "ok" })} renewals`,
+    `${authority.count({ grant: "refresh_token", outcome: "invalid_grant" })} refused`,
+    `${searched}, found 0`,
+  ];
+  return `\nThe story came out right: ${counts.join(", ")}.`;
+}

@@ -1,0 +1,95 @@
+/** A web app on tokenkeep. Between the two rules is all that tokenkeep needs; the rest is the app's own. */
+import express from "express";
+import type { Express, Request, Response } from "express";
+import { getIronSession } from "iron-session";
+import { createConfidentialClient, createTokenCache, keysFromFile } from "../../src/index.ts";
+import { sqliteStore } from "../../src/adapters/sqlite.ts";
+import { createSignIn } from "../../src/web/sign-in.ts";
+import { expressSignIn, type SessionHandle, type SignInSession } from "../../src/web/express.ts";
+import { fetchProfile } from "../notes-api/client.ts";
+import { NOTES_SCOPES, type Settings } from "../settings.ts";
+import { answerErrors } from "./errors.ts";
+import { errorPage, homePage, profilePage } from "./pages.ts";
+import { protect } from "./protect.ts";
+
+export interface WebAppSettings extends Settings {
+  /** Where browsers reach the app, e.g. `http://127.0.0.1:3000`. */
+  readonly baseUrl: string;
+  /** Seals the session cookie; at least 32 characters. */
+  readonly sessionPassword: string;
+  /** The identity provider's page that ends its own session in this browser. */
+  readonly signOutUrl: string;
+}
+
+export interface WebApp {
+  readonly app: Express;
+  readonly close: () => Promise<unknown>;
+}
+
+export function createWebApp(settings: WebAppSettings): WebApp {
+  const { baseUrl, notesApiUrl } = settings;
+  const app = express().disable("x-powered-by");
+  app.use(protect(settings));
+  const session = (req: Request, res: Response): Promise<SessionHandle> =>
+    getIronSession<SignInSession>(req, res, {
+      cookieName: "notes_session",
+      password: settings.sessionPassword,
+      cookieOptions: { httpOnly: true, sameSite: "lax", secure: baseUrl.startsWith("https:") },
+    });
+
+  // ------------------------------------------------------------------------------------------------
+  const tokenCache = createTokenCache({
+    store: sqliteStore({ path: settings.storePath }),
+    keys: keysFromFile(settings.keyFile),
+  });
+  const client = createConfidentialClient({ auth: settings.auth, tokenCache });
+  const signIn = createSignIn({ client, redirectUri: `${baseUrl}/redirect`, scopes: NOTES_SCOPES });
+  const routes = expressSignIn({ signIn, session });
+  app.get("/sign-in", routes.begin);
+  app.get("/redirect", routes.complete);
+
+  const tokenFor = (req: Request) => (forceRefresh: boolean) =>
+    client.acquireTokenSilent({ account: routes.account(req), scopes: NOTES_SCOPES, forceRefresh });
+  // ------------------------------------------------------------------------------------------------
+
+  app.get("/", async (req, res) => {
+    const { account } = await session(req, res);
+    res.send(homePage(account?.username));
+  });
+
+  app.get("/me", routes.guard, async (req, res) => {
+    const acquire = tokenFor(req);
+    const { profile, token } = await fetchProfile({ apiUrl: notesApiUrl, caller: "web app", acquire });
+    res.send(profilePage(profile, token.metadata));
+  });
+
+  // Of this browser alone: the session ends, the tokens stay, and the worker goes on.
+  app.post("/sign-out", async (req, res) => {
+    const current = await session(req, res);
+    const { account } = current;
+    await current.destroy();
+    res.redirect(303, signedOutAtProvider(settings, account?.username));
+  });
+
+  // For good: the tokens go, for every process that shares the cache. The session last, so that one can retry.
+  app.post("/sign-out-everywhere", routes.guard, async (req, res) => {
+    const account = routes.account(req);
+    await client.signOutEverywhere(account);
+    const current = await session(req, res);
+    await current.destroy();
+    res.redirect(303, signedOutAtProvider(settings, account.username));
+  });
+
+  app.use((_req, res) => void res.status(404).send(errorPage("not-found")));
+  app.use(answerErrors);
+  return { app, close: () => tokenCache.close() };
+}
+
+/** Else the next sign-in would not ask who one is (OpenID Connect RP-Initiated Logout 1.0). */
+function signedOutAtProvider({ signOutUrl, baseUrl }: WebAppSettings, username: string | undefined): string {
+  if (username === undefined) return "/";
+  const url = new URL(signOutUrl);
+  url.searchParams.set("post_logout_redirect_uri", `${baseUrl}/`);
+  url.searchParams.set("logout_hint", username);
+  return url.href;
+}
