@@ -1,0 +1,78 @@
+/** What lies in the store afterwards, and whether any secret is where none may be. */
+import { existsSync, readFileSync } from "node:fs";
+import { findSecrets, stringSecrets } from "../../examples/demo/scan.ts";
+import { sqliteStore } from "../../src/adapters/sqlite.ts";
+import { SECTIONS } from "../../src/blob/entities.ts";
+import { parseKeys } from "../../src/envelope/key-ring.ts";
+import { createSealer } from "../../src/envelope/sealer.ts";
+import { createRecordCodec } from "../../src/partitions/codec.ts";
+import type { PartitionRecord } from "../../src/partitions/record.ts";
+import { systemRuntime } from "../../src/runtime.ts";
+
+/** One record as whoever has the keys can read it. */
+export interface Lying {
+  readonly key: string;
+  readonly kind: string;
+  readonly record: PartitionRecord;
+  /** Home account ids of everything in it. */
+  readonly owners: readonly string[];
+}
+
+const NAMESPACE = "tokenkeep";
+
+/** Opens every record in the store with the keys, given as text, or `"unsealed"`. */
+export async function openRecords(path: string, keys: string): Promise<Lying[]> {
+  const store = sqliteStore({ path });
+  const codec = createRecordCodec({
+    sealer: createSealer(keys === "unsealed" ? "unsealed" : parseKeys(keys, "keys"), systemRuntime),
+    namespace: NAMESPACE,
+    runtime: systemRuntime,
+    emit: () => undefined,
+  });
+  try {
+    const { keys: found } = await store.admin.keys({ prefix: "", limit: 10_000 });
+    const records: Lying[] = [];
+    for (const key of found) {
+      const stored = await store.get(key);
+      if (typeof stored !== "object") continue;
+      const record = codec.decode(key, stored.bytes);
+      records.push({ key, kind: key.split(":")[1] ?? "", record, owners: ownersOf(record) });
+    }
+    return records;
+  } finally {
+    await store.close();
+  }
+}
+
+function ownersOf(record: PartitionRecord): string[] {
+  if (record.type !== "tokens") return [];
+  const owners = new Set<string>();
+  for (const section of SECTIONS) {
+    if (section === "AppMetadata") continue;
+    for (const entity of Object.values(record.blob[section])) owners.add(entity.home_account_id);
+  }
+  return [...owners];
+}
+
+/** Records that hold anybody's entries but their own subject's, or are not what they should be. */
+export function foreignRecords(records: readonly Lying[]): string[] {
+  return records
+    .filter(({ key, kind, record, owners }) => {
+      if (record.type === "refused") return true;
+      if (kind !== "user" || record.type !== "tokens") return owners.length > 0;
+      const subject = decodeURIComponent(key.slice(key.lastIndexOf(":") + 1));
+      return owners.length !== 1 || owners[0] !== subject;
+    })
+    .map(({ key }) => key);
+}
+
+/** The bytes of a SQLite database and of the files beside it. */
+export function rawStore(path: string): Buffer {
+  const files = [path, `${path}-wal`, `${path}-shm`, `${path}-journal`].filter((file) => existsSync(file));
+  return Buffer.concat(files.map((file) => readFileSync(file)));
+}
+
+/** How many secrets lie in the bytes. Which ones is not told, for the answer is printed. */
+export function leaksIn(bytes: Buffer, secrets: Iterable<string>): number {
+  return findSecrets([{ name: "", bytes }], stringSecrets("secret", secrets)).length;
+}
