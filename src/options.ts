@@ -35,6 +35,11 @@ export interface TokenCacheOptions<Properties = unknown> {
   /** Bytes of results that may wait in memory while the store fails. Default 64 MB. */
   readonly unsavedMaxBytes?: number;
   /**
+   * A folder of this host's own, mode 0700, where such results are kept too, sealed, so that a crash of the
+   * process does not lose them: the next process that starts stores them. Default: they are in memory only.
+   */
+  readonly spillFolder?: string;
+  /**
    * Whether processes take turns at renewing a token (cache synchronization). `advisory`, the default: one
    * renews, the others wait for what it gets; without a store that can lease, or with one that is down, each
    * renews by itself. `off`: each does.
@@ -67,6 +72,7 @@ export interface ResolvedOptions {
   readonly coherenceBoundMs: number;
   readonly maxStaleMs: number;
   readonly unsavedMaxBytes: number;
+  readonly spillFolder: string | undefined;
   readonly refreshLease: "advisory" | "off";
   readonly refreshTokens: RefreshTokenMode;
   readonly retention: Retention;
@@ -92,6 +98,7 @@ const KNOWN_OPTIONS = new Set([
   "failSafe",
   "maxStaleMs",
   "unsavedMaxBytes",
+  "spillFolder",
   "refreshLease",
   "refreshTokens",
   "retention",
@@ -116,6 +123,7 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
     coherenceBoundMs,
     maxStaleMs: options.failSafe === false ? coherenceBoundMs : Math.max(maxStaleMs, coherenceBoundMs),
     unsavedMaxBytes: positive(options.unsavedMaxBytes, "unsavedMaxBytes", defaults.unsavedMaxBytes),
+    spillFolder: checkedFolder(options.spillFolder),
     refreshLease: oneOf(options.refreshLease, "refreshLease", ["advisory", "off"]),
     refreshTokens: oneOf(options.refreshTokens, "refreshTokens", ["reusable", "one-time"]),
     retention: checkedRetention(options.retention),
@@ -125,6 +133,11 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
     onEvent: checkedFunction(options.onEvent, "onEvent"),
     runtime: options.runtime ?? systemRuntime,
   };
+}
+
+function checkedFolder(folder: string | undefined): string | undefined {
+  if (folder === undefined || (typeof folder === "string" && folder !== "")) return folder;
+  throw new OptionsError("spillFolder", "must be the path of a folder");
 }
 
 function checkedStore(store: Store | undefined): Store | undefined {
@@ -165,7 +178,7 @@ function checkedL1(l1: TokenCacheOptions["l1"]): number | false {
   if (l1 !== undefined && (typeof l1 !== "object" || l1 === null)) {
     throw new OptionsError("l1", "must be false or { maxBytes }");
   }
-  return positive(l1?.maxBytes, "l1.maxBytes", defaultL1MaxBytes());
+  return Math.ceil(positive(l1?.maxBytes, "l1.maxBytes", defaultL1MaxBytes()));
 }
 
 function checkedRetention(retention: Partial<Retention> | undefined): Retention {

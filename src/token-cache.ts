@@ -14,6 +14,7 @@ import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { partitionFromId, type Partition } from "./partitions/partition.ts";
 import { createPartitions, type Partitions } from "./partitions/partitions.ts";
 import type { PartitionRecord } from "./partitions/record.ts";
+import { createSpill, type Spill } from "./partitions/spill.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Finding } from "./store/blob-store.ts";
 import type { RefreshLease } from "./store/refresh-lease.ts";
@@ -55,8 +56,8 @@ export interface TokenCache<Properties = unknown> {
   plugin(partition: Partition): ICachePlugin;
   /** What an operator should know about the store. */
   inspect(): Promise<Finding[]>;
-  /** How much waits in memory for a store that does not answer. */
-  unsaved(): { readonly entries: number; readonly bytes: number };
+  /** How much waits in memory for a store that does not answer, and how many were given up for want of room. */
+  unsaved(): { readonly entries: number; readonly bytes: number; readonly dropped: number };
   /**
    * Tries once more to store what waits, then closes what tokenkeep itself opened. Clients of this cache
    * fail with `ERR_CLOSED` afterwards. May be called twice.
@@ -92,10 +93,10 @@ export function createTokenCache<Properties = unknown>(
       listAccounts(open(), checkedFilter(filter)) as AsyncIterableIterator<AccountActivity<Properties>>,
     plugin: (partition) => createPartitionPlugin(open().partitions, partition, emit),
     inspect: async () => (await store.inspect?.()) ?? [],
-    unsaved: () => ({
-      entries: parts.value.partitions.unsaved.size,
-      bytes: parts.value.partitions.unsaved.bytes,
-    }),
+    unsaved() {
+      const { size: entries, bytes, dropped } = parts.value.partitions.unsaved;
+      return { entries, bytes, dropped };
+    },
     async close() {
       if (closed) return { lost: 0 };
       const lost = await parts.value.partitions.drain();
@@ -127,7 +128,8 @@ function createParts(
     onStoreFailure: (operation, error) => emit({ type: "store-failed", store: store.name, operation, error }),
   });
   const { retention, unsavedMaxBytes } = options;
-  const partitions = createPartitions({ tiers, namespace, runtime, retention, unsavedMaxBytes, emit });
+  const spill = createCacheSpill(options, sealer, emit);
+  const partitions = createPartitions({ tiers, namespace, runtime, retention, unsavedMaxBytes, spill, emit });
   const activity = createActivity({
     store: options.activityStore ?? store.activity ?? memoryActivity(),
     sealer,
@@ -155,6 +157,14 @@ function createParts(
       tiers.clear();
     },
   };
+}
+
+function createCacheSpill(options: ResolvedOptions, sealer: Sealer, emit: Emit): Spill | undefined {
+  const { spillFolder: folder, namespace } = options;
+  if (folder === undefined) return undefined;
+  const onFailure = (operation: string, error: unknown): void =>
+    emit({ type: "store-failed", store: "spill", operation, error });
+  return createSpill({ folder, sealer, namespace, onFailure });
 }
 
 function ephemeralKeys(runtime: Runtime): KeyRing {

@@ -35,8 +35,9 @@ export const LAYERS: readonly Layer[] = [
     packages: ["lru-cache", "node:os", "node:v8"],
   },
   { name: "activity", imports: PORTS, packages: [] },
-  { name: "partitions", imports: PARTITIONS, packages: ["node:crypto"] },
-  { name: "msal", imports: MSAL, packages: ["@azure/msal-node"] },
+  // node:fs, node:path: the spill folder, and nothing else here touches a disk.
+  { name: "partitions", imports: PARTITIONS, packages: ["node:crypto", "node:fs", "node:path"] },
+  { name: "msal", imports: MSAL, packages: ["@azure/msal-node", "node:crypto"] },
   { name: "adapters/shared", imports: [...GROUND, "store"], packages: [] },
   { name: "adapters/memory", imports: ADAPTER, packages: [] },
   { name: "adapters/sqlite", imports: ADAPTER, packages: ["node:fs", "node:path", "node:sqlite"] },

@@ -66,7 +66,7 @@ export function classifyFailure(error: unknown): FailureOutcome | undefined {
 
 function statusOf(shape: AuthErrorShape, code: string): FailureOutcome["status"] | undefined {
   const subError = text(shape.subError);
-  if (subError === CONSENT_SUB_ERROR || CONSENT_ERRORS.has(String(shape.errorNo))) return "consent-required";
+  if (subError === CONSENT_SUB_ERROR || isOneOf(CONSENT_ERRORS, shape.errorNo)) return "consent-required";
   if (shape.name === "InteractionRequiredAuthError" || INTERACTION_CODES.has(code))
     return "needs-interaction";
   const httpStatus = Number(shape.status);
@@ -101,8 +101,13 @@ export function isRefreshTokenDead(error: unknown): boolean {
   const shape = error as AuthErrorShape;
   if (text(shape.subError) !== undefined) return shape.subError === "bad_token";
   if (shape.errorCode !== "invalid_grant") return false;
-  const errorNo = shape.errorNo === undefined || shape.errorNo === "" ? undefined : String(shape.errorNo);
-  return errorNo === undefined || DEAD_TOKEN_ERRORS.has(errorNo);
+  // A provider that has no such numbers means the token (RFC 6749 section 5.2).
+  return !shape.errorNo || isOneOf(DEAD_TOKEN_ERRORS, shape.errorNo);
+}
+
+/** MSAL types an error number as text and hands out a number (msal-node 7.2.1). */
+function isOneOf(numbers: ReadonlySet<string>, errorNo: unknown): boolean {
+  return (typeof errorNo === "string" || typeof errorNo === "number") && numbers.has(`${errorNo}`);
 }
 
 function text(value: unknown): string | undefined {

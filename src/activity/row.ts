@@ -73,6 +73,8 @@ export function afterSignIn(
 export interface CredentialMove {
   readonly used: string | undefined;
   readonly now: string | undefined;
+  /** Set where there was no record, and so no credential to speak of: when that was looked up. */
+  readonly absentAtMs?: number;
 }
 
 /**
@@ -119,6 +121,7 @@ export function afterFailure(
 }
 
 function hasMovedOn(row: AccountActivityRow, move: CredentialMove): boolean {
+  if (move.absentAtMs !== undefined) return !row.confirmed || (row.lastSignInAt ?? 0) >= move.absentAtMs;
   const spokenOf = row.credentialFingerprint;
   return spokenOf !== undefined && spokenOf !== move.used && spokenOf !== move.now;
 }

@@ -46,7 +46,10 @@ export interface ConfidentialClientOptions {
   readonly tokenCache: TokenCache;
   /** Whether users are there (`web`, the default) or away (`worker`): decides what activity is recorded. */
   readonly role?: ClientRole;
-  /** How long the identity provider may take for one answer, ms. Default 30,000. Not used with an own network client. */
+  /**
+   * How long the identity provider may take for one answer, ms. Default 30,000. A `system.networkClient` of
+   * your own must give up within it by itself: a refresh lease is reckoned to last longer.
+   */
   readonly requestTimeoutMs?: number;
 }
 

@@ -1,6 +1,7 @@
 import type { AccountRef } from "../activity/account-ref.ts";
 import type { ActivitySubject } from "../activity/activity.ts";
 import { isRefreshTokenDead, isRefreshTokenRefused } from "../activity/outcome.ts";
+import { TokenkeepError } from "../errors.ts";
 import { assertOwnAccount, assertOwnEntries } from "../msal/ownership.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
@@ -202,6 +203,9 @@ async function dropRefreshToken(
   });
 }
 
+/** A sign-in that was confirmed within this time may not have been seen by the read that found nothing. */
+const SIGN_IN_MS = 60_000;
+
 async function noteFailure(
   context: ClientContext,
   silent: Silent,
@@ -210,9 +214,15 @@ async function noteFailure(
   used: string | undefined,
 ): Promise<void> {
   const subject = subjectOf(context, silent);
-  if (state.status !== "removed") return recordFailure(context, subject, error, { used, now: undefined });
-  // A sign-out that had to wait for the store has left the row behind.
-  return context.parts.activity.remove(subject.accountKey, state.marker.removedAtMs);
+  if (state.status === "removed") {
+    // A sign-out that had to wait for the store has left the row behind.
+    return context.parts.activity.remove(subject.accountKey, state.marker.removedAtMs);
+  }
+  const move = { used, now: undefined };
+  if (state.status !== "absent") return recordFailure(context, subject, error, move);
+  // The store has lost the record: nobody can act for the account, unless a sign-in is just under way.
+  const absentAtMs = context.parts.runtime.now() - SIGN_IN_MS;
+  return recordFailure(context, subject, error, { ...move, absentAtMs });
 }
 
 async function store(
@@ -244,6 +254,14 @@ async function adopt(
   renewal: Renewal,
 ): Promise<TokenResult | undefined> {
   const state = await context.parts.partitions.read(silent.partition, { fresh: true });
+  if (state.status === "present" && state.level === "stale") {
+    // The store cannot tell whether there is a newer token: that is no reason to send anybody to the provider.
+    throw new TokenkeepError(
+      "ERR_STORE_UNAVAILABLE",
+      "the refresh token in memory was refused, and the store cannot say whether there is a newer one",
+      { retryable: true },
+    );
+  }
   const now = state.status === "present" ? credentialOf(context, state.record, silent.account) : undefined;
   if (now === undefined || now === used) return undefined;
   const answer = answerFrom(context, silent, state);

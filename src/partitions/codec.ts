@@ -7,6 +7,7 @@ import { TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import type { Codec } from "../tiers/tiers.ts";
+import { reconcile } from "./reconcile.ts";
 import type {
   AccountRecord,
   ListedPartition,
@@ -56,9 +57,9 @@ export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord>
     },
 
     reconcile(key, held, stored) {
-      if (!isOlder(stored, held)) return stored;
-      emit({ type: "store-rolled-back", partition: partitionLabel(key) });
-      return held;
+      const known = reconcile(held, stored);
+      if (known !== stored) emit({ type: "store-rolled-back", partition: partitionLabel(key) });
+      return known;
     },
   };
 }
@@ -73,15 +74,6 @@ function unreadable(reason: "unsupported" | "unknown-key" | "refused"): Partitio
     : new TokenkeepError("ERR_RECORD_UNSUPPORTED", "a record was written by a newer version of tokenkeep", {
         retryable: true,
       });
-}
-
-/** True if `stored` is an earlier state of the very life that `held` shows: the store went back in time. */
-function isOlder(stored: PartitionRecord, held: PartitionRecord): boolean {
-  if (held.type === "account") return stored.type === "account" && stored.seq < held.seq;
-  const heldLife = held.type === "tokens" || held.type === "removed" ? held : undefined;
-  const storedLife = stored.type === "tokens" || stored.type === "removed" ? stored : undefined;
-  if (!heldLife || !storedLife) return false;
-  return heldLife.incarnation === storedLife.incarnation && storedLife.seq < heldLife.seq;
 }
 
 // --- layout ---

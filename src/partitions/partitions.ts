@@ -20,6 +20,7 @@ import { createReplay, type Replay } from "./replay.ts";
 import { ttlOf, type Retention } from "./retention.ts";
 import { save, type SaveOutcome } from "./save.ts";
 import { signOut, type SignOutOutcome } from "./sign-out.ts";
+import type { Spill } from "./spill.ts";
 import { createUnsavedResults, type UnsavedResults, type UnsavedStamp } from "./unsaved.ts";
 
 /** What a read found. A failure, or a record that cannot be opened *yet*, is thrown and is none of these. */
@@ -58,7 +59,7 @@ export interface Partitions {
   /** Shared work per partition; sign-out detaches it. */
   readonly flights: SingleFlight;
   /** Results that the store does not have yet. */
-  readonly unsaved: Pick<UnsavedResults, "size" | "bytes">;
+  readonly unsaved: Pick<UnsavedResults, "size" | "bytes" | "dropped">;
   /** Tries once to store everything that waits. @returns how many still do. */
   drain(): Promise<number>;
   /** Ends the background replay; what still waits is dropped, with an event each. */
@@ -71,11 +72,13 @@ export interface PartitionsOptions {
   readonly runtime: Runtime;
   readonly retention: Retention;
   readonly unsavedMaxBytes: number;
+  /** Keeps what waits beyond the life of this process. */
+  readonly spill?: Spill | undefined;
   readonly emit: Emit;
 }
 
 export function createPartitions(options: PartitionsOptions): Partitions {
-  const unsaved = createUnsavedResults(options.unsavedMaxBytes, options.emit);
+  const unsaved = createUnsavedResults(options.unsavedMaxBytes, options.emit, options.spill);
   const core: Core = {
     ...options,
     unsaved,
@@ -83,6 +86,9 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     requestReplay: (when) => replay.request(when),
   };
   const replay: Replay = createReplay(core, (key, entry) => replayStamp(core, key, entry));
+
+  for (const { key, entry } of options.spill?.adopt() ?? []) unsaved.adopt(key, entry);
+  if (unsaved.size > 0) replay.request("now");
 
   return {
     key: (partition) => storeKey(core, partition),
@@ -150,6 +156,7 @@ async function signOutEverywhere(
     if (!(error instanceof TokenkeepError)) throw error;
     stamped = false;
     core.unsaved.addStamp(storeKey(core, account), account, signedOutAtMs);
+    core.unsaved.persist(storeKey(core, account));
     core.requestReplay("later");
   }
   const outcomes = await Promise.all([...derived, ...listed].map((partition) => signOut(core, partition)));

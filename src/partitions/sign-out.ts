@@ -44,6 +44,7 @@ async function tryLanding(core: Core, key: string, entry: UnsavedEntry): Promise
     return await landRemoval(core, key, entry, () => true);
   } catch (error) {
     if (!isRetryable(error)) throw error;
+    core.unsaved.persist(key);
     core.requestReplay("later");
     return { status: "pending", durable: false };
   }

@@ -3,6 +3,7 @@ import { sameJson } from "../blob/json.ts";
 import { highestGrant } from "../blob/provenance.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import { applyChange, type ApplyContext, type Change, type Current } from "./change.ts";
+import type { Spill } from "./spill.ts";
 import type { Partition } from "./partition.ts";
 import type { RemovalMarker, TokenRecord } from "./record.ts";
 
@@ -48,6 +49,8 @@ export interface UnsavedResults {
   readonly size: number;
   /** Sum of weights, bytes. */
   readonly bytes: number;
+  /** How many results were given up for want of room. */
+  readonly dropped: number;
   get(key: string): UnsavedEntry | undefined;
   keys(): string[];
   /** Queues the record that a change led to. */
@@ -60,6 +63,10 @@ export interface UnsavedResults {
   /** Queues a sign-out; whatever tokens waited under the key are gone. */
   addRemoval(key: string, partition: Partition, marker: RemovalMarker): UnsavedEntry;
   addStamp(key: string, partition: Partition, signedOutAtMs: number): void;
+  /** Keeps an entry in the spill folder as well; tokens are kept there from the start. */
+  persist(key: string): void;
+  /** Takes in what a process that is gone had left in the spill folder. */
+  adopt(key: string, entry: UnsavedEntry): void;
   /** Takes an entry off if it is still the one given. */
   settle(key: string, entry: UnsavedEntry | undefined): void;
   drop(key: string, reason: "superseded" | "closed"): void;
@@ -68,9 +75,10 @@ export interface UnsavedResults {
 /** Weight of an entry without tokens. */
 const SMALL_WEIGHT_BYTES = 512;
 
-export function createUnsavedResults(maxBytes: number, emit: Emit): UnsavedResults {
+export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill): UnsavedResults {
   const entries = new Map<string, UnsavedEntry>();
   let bytes = 0;
+  let dropped = 0;
 
   function remove(key: string): boolean {
     const entry = entries.get(key);
@@ -80,14 +88,25 @@ export function createUnsavedResults(maxBytes: number, emit: Emit): UnsavedResul
     return true;
   }
 
+  function forget(key: string): boolean {
+    spill?.remove(key);
+    return remove(key);
+  }
+
+  function persist(key: string): void {
+    const entry = entries.get(key);
+    if (entry) spill?.write(key, entry);
+  }
+
   /** The tokens go; a sign-out that waits beneath them stays. */
   function dropTokens(key: string): void {
     const entry = entries.get(key);
-    remove(key);
+    forget(key);
     if (entry?.kind !== "tokens" || !entry.after) return;
     const { partition, after: marker } = entry;
     entries.set(key, { kind: "removal", partition, marker, weight: SMALL_WEIGHT_BYTES });
     bytes += SMALL_WEIGHT_BYTES;
+    persist(key);
   }
 
   function set<E extends UnsavedEntry>(key: string, entry: E): E {
@@ -98,6 +117,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit): UnsavedResul
       const cheapest = cheapestKey(entries, key);
       if (cheapest === undefined) break;
       dropTokens(cheapest);
+      dropped += 1;
       emit({ type: "unsaved-dropped", partition: partitionLabel(cheapest), reason: "limit" });
     }
     return entry;
@@ -109,6 +129,9 @@ export function createUnsavedResults(maxBytes: number, emit: Emit): UnsavedResul
     },
     get bytes() {
       return bytes;
+    },
+    get dropped() {
+      return dropped;
     },
     get: (key) => entries.get(key),
     keys: () => [...entries.keys()],
@@ -127,6 +150,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit): UnsavedResul
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,
         weight: JSON.stringify(record.blob).length + SMALL_WEIGHT_BYTES,
       });
+      persist(key);
       emit({ type: "unsaved", partition: partitionLabel(key), bytes });
     },
     addRemoval: (key, partition, marker) =>
@@ -134,11 +158,17 @@ export function createUnsavedResults(maxBytes: number, emit: Emit): UnsavedResul
     addStamp(key, partition, signedOutAtMs) {
       set(key, { kind: "stamp", partition, signedOutAtMs, weight: SMALL_WEIGHT_BYTES });
     },
+    persist,
+    adopt(key, entry) {
+      if (!entries.has(key)) set(key, entry);
+    },
     settle(key, entry) {
-      if (entry && entries.get(key) === entry) remove(key);
+      if (entry && entries.get(key) === entry) forget(key);
     },
     drop(key, reason) {
-      if (remove(key)) emit({ type: "unsaved-dropped", partition: partitionLabel(key), reason });
+      // What is left at the end stays in the spill folder, for the next process.
+      const wasThere = reason === "closed" ? remove(key) : forget(key);
+      if (wasThere) emit({ type: "unsaved-dropped", partition: partitionLabel(key), reason });
     },
   };
 }

@@ -143,30 +143,6 @@ describe("a demand for a new token", () => {
 });
 
 describe("a refused refresh token", () => {
-  test("is forgiven if another node has renewed it meanwhile", async () => {
-    const world = createWorld();
-    const [a, b] = [world.node(), world.node()];
-    const { account } = await a.signIn(ADA);
-    passTime(HOUR_MS);
-    world.authority.pause();
-    const late = b.client.acquireTokenSilent({ account: account!, scopes: READ });
-    await world.authority.whenHeld(1);
-    world.authority.revokeUser(ADA);
-    const again = a.signIn(ADA);
-    await world.authority.whenHeld(2);
-    // The sign-in goes first: the refresh is held back until it is stored.
-    world.authority.resume();
-    const signedIn = await again;
-    const adopted = await late.catch((error: unknown) => error);
-    // Whichever the authority served first, the user who has just signed in is not asked to sign in.
-    if (adopted instanceof Error) {
-      const next = await b.client.acquireTokenSilent({ account: account!, scopes: READ });
-      expect(next.accessToken).toBe(signedIn.accessToken);
-    } else {
-      expect(adopted).toMatchObject({ accessToken: signedIn.accessToken });
-    }
-  });
-
   test("of which nobody knows better is the user's to mend, and counts as a failure", async () => {
     const world = createWorld();
     const node = world.node();

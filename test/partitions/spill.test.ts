@@ -1,0 +1,110 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, chmodSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { chaosStore } from "../support/chaos.ts";
+import { ADA, createWorld, READ, testKeys, type Node, type World } from "../support/world.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = join(mkdtempSync(join(tmpdir(), "tokenkeep-spill-")), "spill");
+});
+afterEach(() => rmSync(join(folder, ".."), { recursive: true, force: true }));
+
+/** As if the process that wrote them were gone: the files get the id of one that is. */
+function abandon(): void {
+  const { pid } = spawnSync(process.execPath, ["--version"]);
+  for (const name of readdirSync(folder)) {
+    renameSync(join(folder, name), join(folder, name.replace(String(process.pid), String(pid))));
+  }
+}
+
+/** A node whose store has failed since before the user signed in. */
+async function nodeWithoutStore(world: World): Promise<{ node: Node; link: ReturnType<typeof chaosStore> }> {
+  const link = chaosStore(world.store);
+  link.fail("put", { times: Infinity });
+  const node = world.node({ store: link, spillFolder: folder });
+  const { metadata } = await node.signIn(ADA);
+  expect(metadata.saved).toBe(false);
+  return { node, link };
+}
+
+describe("a result that waits for the store", () => {
+  test("survives the process in a sealed file of its owner's, and the next process stores it", async () => {
+    const world = createWorld();
+    await nodeWithoutStore(world);
+    const [name = ""] = readdirSync(folder);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
+    const text = readFileSync(join(folder, name)).toString("latin1");
+    for (const secret of world.authority.issued) expect(text).not.toContain(secret);
+    expect(name).not.toContain("ada");
+    abandon();
+
+    const next = world.node({ spillFolder: folder });
+    expect(await next.cache.parts.partitions.drain()).toBe(0);
+    expect(readdirSync(folder)).toEqual([]);
+    const homeAccountId = world.authority.homeAccountId(ADA);
+    const account = { homeAccountId, environment: "", localAccountId: "", username: "" };
+    const other = await world.node().client.acquireTokenSilent({
+      account: { ...account, tenantId: homeAccountId.split(".")[1]! },
+      scopes: READ,
+    });
+    expect(other.metadata.tokenSource).toBe("cache");
+  });
+
+  test("leaves no file once the store has it", async () => {
+    const world = createWorld();
+    const { node, link } = await nodeWithoutStore(world);
+    expect(readdirSync(folder)).toHaveLength(1);
+    link.heal();
+    expect(await node.cache.parts.partitions.drain()).toBe(0);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("stays in its file when the cache is closed without having stored it", async () => {
+    const { node } = await nodeWithoutStore(createWorld());
+    expect(await node.cache.close()).toEqual({ lost: 1 });
+    expect(readdirSync(folder)).toHaveLength(1);
+  });
+
+  test("of a process that lives is left to it", async () => {
+    const world = createWorld();
+    await nodeWithoutStore(world);
+    expect(world.node({ spillFolder: folder }).cache.unsaved().entries).toBe(0);
+  });
+
+  test("sealed under other keys is kept, and reported", async () => {
+    const world = createWorld();
+    await nodeWithoutStore(world);
+    abandon();
+    const stranger = world.node({ spillFolder: folder, keys: testKeys("k2", 9) });
+    expect(stranger.events).toMatchObject([{ type: "store-failed", operation: "spill adopt" }]);
+    expect(readdirSync(folder)).toHaveLength(1);
+  });
+});
+
+test("a sign-out that waits for the store is kept too, and one that does not leaves no file", async () => {
+  const world = createWorld();
+  const link = chaosStore(world.store);
+  const node = world.node({ store: link, spillFolder: folder });
+  const { account } = await node.signIn(ADA);
+  link.fail("put", { times: Infinity });
+  expect((await node.client.removeAccount(account!)).status).toBe("pending");
+  expect(readdirSync(folder)).toHaveLength(1);
+  abandon();
+  const next = world.node({ spillFolder: folder });
+  expect(await next.cache.parts.partitions.drain()).toBe(0);
+  await expect(
+    world.node().client.acquireTokenSilent({ account: account!, scopes: READ }),
+  ).rejects.toMatchObject({ errorCode: "no_tokens_found" });
+  expect((await next.client.removeAccount(account!)).status).toBe("done");
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("a spill folder that others may enter is refused by name", async () => {
+  const world = createWorld();
+  chmodSync(join(folder, ".."), 0o755);
+  expect(() => world.node({ spillFolder: join(folder, "..") })).toThrow(/spillFolder.*chmod 700/);
+});
