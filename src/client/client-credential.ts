@@ -4,18 +4,14 @@ import { runOperation } from "../msal/operation.ts";
 import type { ClientCredentialRequest } from "../msal/types.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
-import type { PartitionState } from "../partitions/partitions.ts";
-import { appPartition, type Partition } from "../partitions/partition.ts";
-import { hasOnly, leaseKey, readOrGoOn, scopeOf, type ClientContext } from "./context.ts";
-import type { CacheAnswer, CacheSearch } from "./lookup.ts";
-import { reasonOf, withMetadata, type Renewal } from "./renewal.ts";
+import { appPartition } from "../partitions/partition.ts";
+import { answerFromMemory, askUnderLease, shared, type CachedFlow } from "./cached-flow.ts";
+import { hasOnly, readOrGoOn, scopeOf, type ClientContext } from "./context.ts";
+import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 
-interface AppRequest {
+interface AppFlow extends CachedFlow {
   readonly request: ClientCredentialRequest;
-  readonly partition: Partition;
-  readonly search: CacheSearch;
-  readonly mayUseCache: boolean;
 }
 
 /** Fields that change nothing about which cached token answers; any other is left to MSAL to judge. */
@@ -30,21 +26,20 @@ export async function acquireTokenByClientCredential(
   request: ClientCredentialRequest,
 ): Promise<TokenResult | null> {
   const app = prepare(context, request);
-  if (app.mayUseCache) {
-    const record = context.parts.partitions.peek(app.partition);
-    const answer = record && context.answers.find(record, "L1", app.search);
-    if (answer?.result) return answer.result;
-  }
-  const { flights, key } = context.parts.partitions;
-  const { correlationId, ...rest } = request;
-  const flight = JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]);
-  const result = await flights.run(key(app.partition), flight, () => acquire(context, app, flight));
-  return result && { ...result, correlationId: correlationId ?? result.correlationId };
+  return (
+    answerFromMemory(context, app) ??
+    shared(context, app, () =>
+      askUnderLease(context, app, {
+        read: () => readOrGoOn(context, app.partition, { fresh: true }),
+        ask: (renewal) => ask(context, app, renewal),
+      }),
+    )
+  );
 }
 
-function prepare(context: ClientContext, request: ClientCredentialRequest): AppRequest {
+function prepare(context: ClientContext, request: ClientCredentialRequest): AppFlow {
   const authority = context.authority(request);
-  const isPlain = hasOnly(request, PLAIN_FIELDS);
+  const { correlationId, ...rest } = request;
   return {
     request,
     // A generic issuer has no tenants: there is one set of application tokens.
@@ -56,37 +51,14 @@ function prepare(context: ClientContext, request: ClientCredentialRequest): AppR
       scopes: request.scopes ?? [],
       homeAccountId: "",
       authority: authority.canonical,
-      correlationId: request.correlationId,
+      correlationId,
     },
-    mayUseCache: isPlain && !request.skipCache,
+    mayUseCache: hasOnly(request, PLAIN_FIELDS) && !request.skipCache,
+    flightKey: () => JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]),
   };
 }
 
-async function acquire(context: ClientContext, app: AppRequest, flight: string): Promise<TokenResult | null> {
-  let state: PartitionState = { status: "absent" };
-  let answer: CacheAnswer = { result: undefined, reason: "no-cached-access-token" };
-  return context.leases.run<TokenResult | null>({
-    key: leaseKey(context, app.partition, flight),
-    async recheck() {
-      state = await readOrGoOn(context, app.partition, { fresh: true });
-      answer = answerFrom(context, app, state);
-      return answer.result;
-    },
-    work: (guard) => request(context, app, { state, reason: reasonOf(answer), guard }),
-  });
-}
-
-function answerFrom(context: ClientContext, app: AppRequest, state: PartitionState): CacheAnswer {
-  if (!app.mayUseCache) return { result: undefined, reason: "force-refresh-or-claims" };
-  if (state.status !== "present") return { result: undefined, reason: "no-cached-access-token" };
-  return context.answers.find(state.record, state.level, app.search);
-}
-
-async function request(
-  context: ClientContext,
-  app: AppRequest,
-  renewal: Renewal,
-): Promise<TokenResult | null> {
+async function ask(context: ClientContext, app: AppFlow, renewal: Renewal): Promise<TokenResult | null> {
   const { state, reason, guard } = renewal;
   const base = state.status === "present" ? state : undefined;
   const outcome = await runOperation(
@@ -102,7 +74,7 @@ async function request(
 
 function keep(
   context: ClientContext,
-  app: AppRequest,
+  app: AppFlow,
   base: TokenRecord | undefined,
   mine: CacheBlob,
 ): Promise<SaveOutcome> {

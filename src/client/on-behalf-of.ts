@@ -8,16 +8,13 @@ import type { AuthenticationResult, OnBehalfOfRequest } from "../msal/types.ts";
 import { accountPartition, oboPartition, type Partition } from "../partitions/partition.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
-import { hasOnly, leaseKey, readOrGoOn, scopeOf, type ClientContext } from "./context.ts";
-import type { CacheAnswer, CacheSearch } from "./lookup.ts";
-import { reasonOf, withMetadata, type Renewal } from "./renewal.ts";
+import { answerFromMemory, askUnderLease, shared, type CachedFlow } from "./cached-flow.ts";
+import { hasOnly, readOrGoOn, scopeOf, type ClientContext } from "./context.ts";
+import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 
-interface OboRequest {
+interface OboFlow extends CachedFlow {
   readonly request: OnBehalfOfRequest;
-  readonly partition: Partition;
-  readonly search: CacheSearch;
-  readonly mayUseCache: boolean;
 }
 
 const PLAIN_FIELDS = new Set([
@@ -39,21 +36,27 @@ export async function acquireTokenOnBehalfOf(
   request: OnBehalfOfRequest,
 ): Promise<TokenResult | null> {
   const obo = prepare(context, request);
-  if (obo.mayUseCache) {
-    const record = context.parts.partitions.peek(obo.partition);
-    const answer = record && context.answers.find(record, "L1", obo.search);
-    if (answer?.result) return answer.result;
-  }
-  const { flights, key } = context.parts.partitions;
-  const { correlationId, oboAssertion: _assertion, ...rest } = request;
-  const flight = JSON.stringify(["obo", context.auth.clientId, rest]);
-  const result = await flights.run(key(obo.partition), flight, () => acquire(context, obo, flight));
-  return result && { ...result, correlationId: correlationId ?? result.correlationId };
+  return (
+    answerFromMemory(context, obo) ??
+    shared(context, obo, () =>
+      askUnderLease(context, obo, {
+        read: () => readUnlessSignedOut(context, obo.partition),
+        ask: (renewal) => exchange(context, obo, renewal),
+      }),
+    )
+  );
 }
 
-function prepare(context: ClientContext, request: OnBehalfOfRequest): OboRequest {
+/** Only sign-out everywhere ends an assertion's partition; the same assertion cannot be younger than that. */
+async function readUnlessSignedOut(context: ClientContext, partition: Partition): Promise<PartitionState> {
+  const state = await readOrGoOn(context, partition, { fresh: true });
+  if (state.status === "removed") throw signedOut();
+  return state;
+}
+
+function prepare(context: ClientContext, request: OnBehalfOfRequest): OboFlow {
   const authority = context.authority(request);
-  const isPlain = hasOnly(request, PLAIN_FIELDS);
+  const { correlationId, oboAssertion: _assertion, ...rest } = request;
   return {
     request,
     partition: oboPartition(scopeOf(context, authority), request.oboAssertion),
@@ -65,37 +68,16 @@ function prepare(context: ClientContext, request: OnBehalfOfRequest): OboRequest
       // MSAL's `userAssertionHash`: SHA-256, base64url (`HashUtils`, msal-node 7.2.1).
       userAssertionHash: createHash("sha256").update(request.oboAssertion).digest("base64url"),
       authority: authority.canonical,
-      correlationId: request.correlationId,
+      correlationId,
     },
-    mayUseCache: isPlain && !request.skipCache,
+    mayUseCache: hasOnly(request, PLAIN_FIELDS) && !request.skipCache,
+    flightKey: () => JSON.stringify(["obo", context.auth.clientId, rest]),
   };
-}
-
-async function acquire(context: ClientContext, obo: OboRequest, flight: string): Promise<TokenResult | null> {
-  let state: PartitionState = { status: "absent" };
-  let answer: CacheAnswer = { result: undefined, reason: "no-cached-access-token" };
-  return context.leases.run<TokenResult | null>({
-    key: leaseKey(context, obo.partition, flight),
-    async recheck() {
-      state = await readOrGoOn(context, obo.partition, { fresh: true });
-      // Only sign-out everywhere ends an assertion's partition; the same assertion cannot be younger than that.
-      if (state.status === "removed") throw signedOut();
-      answer = answerFrom(context, obo, state);
-      return answer.result;
-    },
-    work: (guard) => exchange(context, obo, { state, reason: reasonOf(answer), guard }),
-  });
-}
-
-function answerFrom(context: ClientContext, obo: OboRequest, state: PartitionState): CacheAnswer {
-  if (!obo.mayUseCache) return { result: undefined, reason: "force-refresh-or-claims" };
-  if (state.status !== "present") return { result: undefined, reason: "no-cached-access-token" };
-  return context.answers.find(state.record, state.level, obo.search);
 }
 
 async function exchange(
   context: ClientContext,
-  obo: OboRequest,
+  obo: OboFlow,
   { state, reason, guard }: Renewal,
 ): Promise<TokenResult | null> {
   const base = state.status === "present" ? state : undefined;
@@ -118,7 +100,7 @@ async function exchange(
 /** The partition is listed in the user's account record before it is written: sign-out everywhere finds it. */
 async function keep(
   context: ClientContext,
-  obo: OboRequest,
+  obo: OboFlow,
   state: PartitionState,
   result: AuthenticationResult,
   mine: CacheBlob,

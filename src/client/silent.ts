@@ -7,10 +7,10 @@ import { runOperation } from "../msal/operation.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import { fingerprint } from "../blob/provenance.ts";
 import { emptyBlob } from "../blob/entities.ts";
-import type { Partition } from "../partitions/partition.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { requestedAccount } from "./account.ts";
+import { answerFromMemory, answerFromState, shared, type CachedFlow } from "./cached-flow.ts";
 import {
   activitySubject,
   credentialOf,
@@ -20,18 +20,13 @@ import {
   refreshTokenOf,
   type ClientContext,
 } from "./context.ts";
-import type { CacheAnswer, CacheSearch } from "./lookup.ts";
+import type { CacheAnswer } from "./lookup.ts";
 import { reasonOf, withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 
-/** A silent request with everything derived from it once. */
-interface Silent {
+interface Silent extends CachedFlow {
   readonly request: SilentFlowRequest;
   readonly account: AccountRef;
-  readonly partition: Partition;
-  readonly search: CacheSearch;
-  /** The cache may answer: nothing in the request demands a new token. */
-  readonly mayUseCache: boolean;
 }
 
 /**
@@ -44,18 +39,7 @@ export async function acquireTokenSilent(
   request: SilentFlowRequest,
 ): Promise<TokenResult> {
   const silent = prepare(context, request);
-  if (silent.mayUseCache) {
-    const record = context.parts.partitions.peek(silent.partition);
-    const answer = record && context.answers.find(record, "L1", silent.search);
-    if (answer?.result) return answer.result;
-  }
-  const { flights, key } = context.parts.partitions;
-  const result = await flights.run(key(silent.partition), flightKey(context, silent), () =>
-    acquire(context, silent),
-  );
-  // Callers who joined share the tokens, not the object; each has its own correlation id, as in MSAL.
-  const correlationId = request.correlationId ?? result.correlationId;
-  return { ...result, correlationId };
+  return answerFromMemory(context, silent) ?? shared(context, silent, () => acquire(context, silent));
 }
 
 function prepare(context: ClientContext, request: SilentFlowRequest): Silent {
@@ -76,6 +60,7 @@ function prepare(context: ClientContext, request: SilentFlowRequest): Silent {
       correlationId: request.correlationId,
     },
     mayUseCache: !request.forceRefresh && isEmptyObject(request.claims) && !request.attributeTokens?.length,
+    flightKey: () => flightKey(context, request, account),
   };
 }
 
@@ -89,8 +74,7 @@ function isEmptyObject(claims: string | undefined): boolean {
   }
 }
 
-/** Requests that must get the same answer. Everything that could change it is part of the key. */
-function flightKey(context: ClientContext, { request, account }: Silent): string {
+function flightKey(context: ClientContext, request: SilentFlowRequest, account: AccountRef): string {
   const { account: _account, correlationId: _correlationId, scopes, ...rest } = request;
   return JSON.stringify([
     "silent",
@@ -105,34 +89,33 @@ function flightKey(context: ClientContext, { request, account }: Silent): string
 async function acquire(context: ClientContext, silent: Silent): Promise<TokenResult> {
   const { partitions } = context.parts;
   let state = await partitions.read(silent.partition);
-  let answer = answerFrom(context, silent, state);
+  let answer = answerFromState(context, silent, state);
   if (answer.result) return served(context, silent, answer.result);
+  // Nobody has signed in: there is nothing to renew or to wait for, and MSAL says so without a call.
+  if (state.status === "absent") return renew(context, silent, unleased(state, answer));
   return context.leases.run({
-    key: leaseKey(context, silent.partition, flightKey(context, silent)),
+    key: leaseKey(context, silent.partition, silent.flightKey()),
     // Past L1: somebody else may have renewed the token already, or the user has signed in again.
     async recheck() {
       state = await partitions.read(silent.partition, { fresh: true });
-      answer = answerFrom(context, silent, state);
+      answer = answerFromState(context, silent, state);
       if (answer.result) return served(context, silent, answer.result);
       if (state.status === "present") return undefined;
-      // Signed out meanwhile: nothing is left to renew or to wait for, and MSAL says so without a call.
-      return renew(context, silent, { state, reason: reasonOf(answer), guard: () => Promise.resolve() });
+      return renew(context, silent, unleased(state, answer));
     },
     meanwhile: () => stillValid(context, silent, state),
     work: (guard) => renew(context, silent, { state, reason: reasonOf(answer), guard }),
   });
 }
 
+function unleased(state: PartitionState, answer: CacheAnswer): Renewal {
+  return { state, reason: reasonOf(answer), guard: () => Promise.resolve() };
+}
+
 /** Who would have to wait for another process gets the old token while it is really valid. */
 function stillValid(context: ClientContext, silent: Silent, state: PartitionState): TokenResult | undefined {
   if (!silent.mayUseCache || state.status !== "present") return undefined;
   return context.answers.find(state.record, state.level, silent.search, 0).result;
-}
-
-function answerFrom(context: ClientContext, silent: Silent, state: PartitionState): CacheAnswer {
-  if (!silent.mayUseCache) return { result: undefined, reason: "force-refresh-or-claims" };
-  if (state.status !== "present") return { result: undefined, reason: "no-cached-access-token" };
-  return context.answers.find(state.record, state.level, silent.search);
 }
 
 /** A hit past L1 is rare enough to be noted: when a worker or a web app acted for the account. */
@@ -264,6 +247,6 @@ async function adopt(
   }
   const now = state.status === "present" ? credentialOf(context, state.record, silent.account) : undefined;
   if (now === undefined || now === used) return undefined;
-  const answer = answerFrom(context, silent, state);
+  const answer = answerFromState(context, silent, state);
   return answer.result ?? renew(context, silent, { ...renewal, state, isRetry: true });
 }

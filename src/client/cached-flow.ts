@@ -1,0 +1,73 @@
+/** What silent, client credentials and on-behalf-of have in common: the cache first, then one call for all. */
+import type { Partition } from "../partitions/partition.ts";
+import type { PartitionState } from "../partitions/partitions.ts";
+import { leaseKey, type ClientContext } from "./context.ts";
+import type { CacheAnswer, CacheSearch } from "./lookup.ts";
+import { reasonOf, type Renewal } from "./renewal.ts";
+import type { TokenResult } from "./result.ts";
+
+/** A request with what was derived from it once. */
+export interface CachedFlow {
+  readonly partition: Partition;
+  readonly search: CacheSearch;
+  /** The cache may answer: nothing in the request demands a new token, or one of a special kind. */
+  readonly mayUseCache: boolean;
+  /** Requests with the same text must get the same answer. Everything that could change it is in it. A hit does not need it. */
+  readonly flightKey: () => string;
+}
+
+/** The trusted copy in memory answers, or nobody does: synchronous, without any I/O. */
+export function answerFromMemory(context: ClientContext, flow: CachedFlow): TokenResult | undefined {
+  if (!flow.mayUseCache) return undefined;
+  const record = context.parts.partitions.peek(flow.partition);
+  return record && context.answers.find(record, "L1", flow.search).result;
+}
+
+export function answerFromState(
+  context: ClientContext,
+  flow: CachedFlow,
+  state: PartitionState,
+): CacheAnswer {
+  if (!flow.mayUseCache) return { result: undefined, reason: "force-refresh-or-claims" };
+  if (state.status !== "present") return { result: undefined, reason: "no-cached-access-token" };
+  return context.answers.find(state.record, state.level, flow.search);
+}
+
+/**
+ * One piece of work for all callers who ask for the same at the same time. They share the tokens, not the
+ * object: each has its own correlation id, as in MSAL.
+ */
+export async function shared<R extends TokenResult | null>(
+  context: ClientContext,
+  flow: CachedFlow,
+  work: () => Promise<R>,
+): Promise<R> {
+  const { flights, key } = context.parts.partitions;
+  const result = await flights.run(key(flow.partition), flow.flightKey(), work);
+  return result && { ...result, correlationId: flow.search.correlationId ?? result.correlationId };
+}
+
+/** How a flow that is not silent reads, and asks. */
+export interface LeasedFlow {
+  readonly read: () => Promise<PartitionState>;
+  readonly ask: (renewal: Renewal) => Promise<TokenResult | null>;
+}
+
+/** Under the refresh lease: look once more, then ask the provider. */
+export function askUnderLease(
+  context: ClientContext,
+  flow: CachedFlow,
+  { read, ask }: LeasedFlow,
+): Promise<TokenResult | null> {
+  let state: PartitionState = { status: "absent" };
+  let answer: CacheAnswer = { result: undefined, reason: "no-cached-access-token" };
+  return context.leases.run<TokenResult | null>({
+    key: leaseKey(context, flow.partition, flow.flightKey()),
+    async recheck() {
+      state = await read();
+      answer = answerFromState(context, flow, state);
+      return answer.result;
+    },
+    work: (guard) => ask({ state, reason: reasonOf(answer), guard }),
+  });
+}
