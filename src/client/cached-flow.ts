@@ -43,7 +43,8 @@ export async function shared<R extends TokenResult | null>(
   work: () => Promise<R>,
 ): Promise<R> {
   const { flights, key } = context.parts.partitions;
-  const result = await flights.run(key(flow.partition), flow.flightKey(), work);
+  // A web app and a worker of one process record different activity, so they do not share; they lease together.
+  const result = await flights.run(key(flow.partition), `${context.role} ${flow.flightKey()}`, work);
   return result && { ...result, correlationId: flow.search.correlationId ?? result.correlationId };
 }
 

@@ -3,7 +3,12 @@ import type { CacheBlob } from "../blob/entities.ts";
 import { emptyBlob } from "../blob/entities.ts";
 import { sameJson } from "../blob/json.ts";
 import { mergeBlobs, type Removal } from "../blob/merge.ts";
-import { provenanceAfterRefresh, provenanceAfterSignIn, type Provenance } from "../blob/provenance.ts";
+import {
+  highestGrant,
+  provenanceAfterRefresh,
+  provenanceAfterSignIn,
+  type Provenance,
+} from "../blob/provenance.ts";
 import { pruneBlob } from "../blob/prune.ts";
 import type { Version } from "../store/blob-store.ts";
 import type { PartitionRecord, RemovalMarker, TokenRecord } from "./record.ts";
@@ -112,11 +117,20 @@ function applyRefresh(current: Current, change: Change, context: ApplyContext): 
     strengthens: change.strengthens,
   });
   return {
-    next: successor(theirs, merged, context),
+    next: successor(theirs, { ...merged, provenance: withGrantKept(merged.provenance, theirs) }, context),
     restored: current === undefined,
     // MSAL marks an unchanged cache as changed (msal-node 7.2.1), so what changed is found by comparing.
     changed: current === undefined || !sameJson(merged.blob, theirs.blob),
   };
+}
+
+/**
+ * Grants are counted by the refresh tokens that are there. Where the last one leaves, the count stays: the next
+ * sign-in must be younger than an answer for the old token that is still on its way.
+ */
+function withGrantKept(provenance: Provenance, before: TokenRecord): Provenance {
+  const grant = highestGrant(before.provenance);
+  return highestGrant(provenance) >= grant ? provenance : { ...provenance, "": { grant, generation: 0 } };
 }
 
 function successor(

@@ -135,11 +135,23 @@ async function read(
   }
   if (core.unsaved.size > 0 && level === "L2") core.requestReplay("now");
   const current = seenHere(core, key, found?.value);
+  if (found?.level === "stale" && partition.kind === "user" && current?.type === "removed") {
+    if (!core.unsaved.get(key)) throw endedInMemoryOnly();
+  }
   if (current === undefined) return { status: "absent" };
   if (current.type === "removed") return { status: "removed", marker: current };
   if (current.type === "refused") return { status: "refused" };
   const version = current === found?.value ? found.version : undefined;
   return { status: "present", record: current, version, level };
+}
+
+/** The user may have signed in again since: a copy of a sign-out challenges nobody while the store cannot be asked. */
+function endedInMemoryOnly(): TokenkeepError {
+  return new TokenkeepError(
+    "ERR_STORE_UNAVAILABLE",
+    "the user had signed out when the store last answered; it does not answer now",
+    { retryable: true },
+  );
 }
 
 async function signOutEverywhere(

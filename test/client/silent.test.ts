@@ -375,3 +375,21 @@ test("a closed cache refuses", async () => {
     code: "ERR_CLOSED",
   });
 });
+
+test("a web app and a worker that renew at once cost one call to the provider", async () => {
+  const world = createWorld();
+  const web = world.node();
+  const worker = world.node({}, { role: "worker" });
+  const { account } = await web.signIn(ADA);
+  await worker.client.acquireTokenSilent({ account: account!, scopes: READ });
+  passTime(HOUR_MS);
+  world.authority.pause();
+  const calls = [web, worker].map((node) =>
+    node.client.acquireTokenSilent({ account: account!, scopes: READ }),
+  );
+  await world.authority.whenHeld(1);
+  world.authority.resume();
+  const [first, second] = await Promise.all(calls);
+  expect(first!.accessToken).toBe(second!.accessToken);
+  expect(refreshes(world)).toBe(1);
+});

@@ -1,0 +1,133 @@
+/** Renewing a user's token at the identity provider, and what becomes of the answer or the refusal. */
+import { isRefreshTokenDead, isRefreshTokenRefused } from "../activity/outcome.ts";
+import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
+import { fingerprint } from "../blob/provenance.ts";
+import { TokenkeepError } from "../errors.ts";
+import { assertOwnAccount, assertOwnEntries } from "../msal/ownership.ts";
+import { runOperation } from "../msal/operation.ts";
+import type { PartitionState } from "../partitions/partitions.ts";
+import type { SaveOutcome } from "../partitions/save.ts";
+import { answerFromState } from "./cached-flow.ts";
+import { credentialOf, recordFailure, refreshTokenOf, type ClientContext } from "./context.ts";
+import { withMetadata, type Renewal } from "./renewal.ts";
+import type { TokenResult } from "./result.ts";
+import { isEmptyObject, subjectOf, type Silent } from "./silent-flow.ts";
+
+/** One attempt; a refused refresh token is looked up again once before the refusal is the caller's. */
+export async function renew(context: ClientContext, silent: Silent, renewal: Renewal): Promise<TokenResult> {
+  const { state, reason, guard, isRetry } = renewal;
+  const base = state.status === "present" ? state : undefined;
+  const used = credentialOf(context, base?.record, silent.account);
+  const request = { ...silent.request, account: silent.account };
+  const outcome = await runOperation(
+    context.settings(),
+    base?.record.blob,
+    (client) => client.acquireTokenSilent(request),
+    guard,
+  );
+  if (outcome.ok) assertOwnAccount(silent.partition, outcome.result.account);
+  const saved = outcome.saved && (await store(context, silent, state, outcome.saved));
+  if (!outcome.ok) {
+    if (!isRetry && isRefreshTokenRefused(outcome.error)) {
+      const adopted = await adopt(context, silent, used, renewal);
+      if (adopted) return adopted;
+    }
+    if (isRefreshTokenDead(outcome.error)) await dropRefreshToken(context, silent, state);
+    await noteFailure(context, silent, state, outcome.error, used);
+    throw outcome.error;
+  }
+  if (outcome.trace.tokenRequests > 0) {
+    const now = credentialOf(context, saved?.record, silent.account) ?? used;
+    await context.parts.activity.afterSuccess(subjectOf(context, silent), { used, now, refreshed: true });
+  }
+  return withMetadata(outcome.result, outcome.trace, reason, saved);
+}
+
+/**
+ * MSAL forgets a refused refresh token in its memory only (msal-node 7.2.1), so that with a plugin every
+ * further call sends it again. Here it leaves the record, unless another node has replaced it meanwhile.
+ */
+async function dropRefreshToken(
+  context: ClientContext,
+  silent: Silent,
+  state: PartitionState,
+): Promise<void> {
+  if (state.status !== "present") return;
+  const found = refreshTokenOf(context, state.record, silent.account);
+  if (!found) return;
+  const ifFingerprint = fingerprint(found.token.secret);
+  await context.parts.partitions.save(silent.partition, {
+    creates: false,
+    signsIn: false,
+    base: state.record,
+    baseVersion: state.version,
+    mine: state.record.blob,
+    removals: [{ section: "RefreshToken", key: found.key, ifFingerprint }],
+    strengthens: false,
+  });
+}
+
+/** A sign-in that was confirmed within this time may not have been seen by the read that found nothing. */
+const SIGN_IN_MS = 60_000;
+
+async function noteFailure(
+  context: ClientContext,
+  silent: Silent,
+  state: PartitionState,
+  error: unknown,
+  used: string | undefined,
+): Promise<void> {
+  const subject = subjectOf(context, silent);
+  if (state.status === "removed") {
+    // A sign-out that had to wait for the store has left the row behind.
+    return context.parts.activity.remove(subject.accountKey, state.marker.removedAtMs);
+  }
+  const move = { used, now: undefined };
+  if (state.status !== "absent") return recordFailure(context, subject, error, move);
+  // The store has lost the record: nobody can act for the account, unless a sign-in is just under way.
+  const absentAtMs = context.parts.runtime.now() - SIGN_IN_MS;
+  return recordFailure(context, subject, error, { ...move, absentAtMs });
+}
+
+async function store(
+  context: ClientContext,
+  silent: Silent,
+  state: PartitionState,
+  mine: CacheBlob,
+): Promise<SaveOutcome> {
+  const base = state.status === "present" ? state : undefined;
+  assertOwnEntries(silent.partition, base?.record.blob ?? emptyBlob(), mine);
+  return context.parts.partitions.save(silent.partition, {
+    creates: false,
+    signsIn: false,
+    base: base?.record,
+    baseVersion: base?.version,
+    mine,
+    strengthens: !isEmptyObject(silent.request.claims),
+  });
+}
+
+/**
+ * The provider refused the refresh token. Before the user is told to sign in again: another node may have
+ * renewed it meanwhile, and then its token is ours too.
+ */
+async function adopt(
+  context: ClientContext,
+  silent: Silent,
+  used: string | undefined,
+  renewal: Renewal,
+): Promise<TokenResult | undefined> {
+  const state = await context.parts.partitions.read(silent.partition, { fresh: true });
+  if (state.status === "present" && state.level === "stale") {
+    // The store cannot tell whether there is a newer token: that is no reason to send anybody to the provider.
+    throw new TokenkeepError(
+      "ERR_STORE_UNAVAILABLE",
+      "the refresh token in memory was refused, and the store cannot say whether there is a newer one",
+      { retryable: true },
+    );
+  }
+  const now = state.status === "present" ? credentialOf(context, state.record, silent.account) : undefined;
+  if (now === undefined || now === used) return undefined;
+  const answer = answerFromState(context, silent, state);
+  return answer.result ?? renew(context, silent, { ...renewal, state, isRetry: true });
+}

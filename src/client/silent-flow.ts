@@ -1,0 +1,60 @@
+import type { AccountRef } from "../activity/account-ref.ts";
+import type { ActivitySubject } from "../activity/activity.ts";
+import type { SilentFlowRequest } from "../msal/types.ts";
+import { requestedAccount } from "./account.ts";
+import type { CachedFlow } from "./cached-flow.ts";
+import { activitySubject, partitionOf, type ClientContext } from "./context.ts";
+
+/** A silent request with everything derived from it once. */
+export interface Silent extends CachedFlow {
+  readonly request: SilentFlowRequest;
+  readonly account: AccountRef;
+}
+
+export function silentFlow(context: ClientContext, request: SilentFlowRequest): Silent {
+  const authority = context.authority(request);
+  const account = requestedAccount(request.account, authority, request.authority !== undefined);
+  return {
+    request,
+    account,
+    partition: partitionOf(context, authority, account),
+    search: {
+      clientId: context.auth.clientId,
+      environment: account.environment,
+      realm: account.tenantId || authority.tenant,
+      scopes: request.scopes ?? [],
+      homeAccountId: account.homeAccountId,
+      ...(request.resource && { resource: request.resource }),
+      authority: authority.canonical,
+      correlationId: request.correlationId,
+    },
+    mayUseCache: !request.forceRefresh && isEmptyObject(request.claims) && !request.attributeTokens?.length,
+    flightKey: () => flightKey(context, request, account),
+  };
+}
+
+/** MSAL treats an empty claims object like none (`StringUtils.isEmptyObj`). */
+export function isEmptyObject(claims: string | undefined): boolean {
+  if (!claims) return true;
+  try {
+    return Object.keys(JSON.parse(claims) as object).length === 0;
+  } catch {
+    return false;
+  }
+}
+
+function flightKey(context: ClientContext, request: SilentFlowRequest, account: AccountRef): string {
+  const { account: _account, correlationId: _correlationId, scopes, ...rest } = request;
+  return JSON.stringify([
+    "silent",
+    context.auth.clientId,
+    account.tenantId,
+    [...(scopes ?? [])].sort(),
+    rest,
+  ]);
+}
+
+/** The account and the request, as the activity row sees them. */
+export function subjectOf(context: ClientContext, silent: Silent): ActivitySubject {
+  return activitySubject(context, silent.partition, silent.account, silent.request);
+}
