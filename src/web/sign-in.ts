@@ -6,6 +6,7 @@ import type { TokenResult } from "../client/result.ts";
 import { OptionsError, TokenkeepError } from "../errors.ts";
 import { flowPartition } from "../partitions/partition.ts";
 import { randomId } from "../runtime.ts";
+import { localPath } from "./local-path.ts";
 import { createFlowCodec, type Flow, type FlowCodec } from "./flow.ts";
 
 export interface SignInOptions {
@@ -184,12 +185,6 @@ function sameText(a: string, b: string): boolean {
   const left = Buffer.from(a);
   const right = Buffer.from(b);
   return left.length === right.length && timingSafeEqual(left, right);
-}
-
-/** Only a path of this very site: `//host`, `/\host` and absolute URLs would send the user elsewhere. */
-export function localPath(path: string | undefined): string {
-  if (!path || !path.startsWith("/") || path.startsWith("//") || /[\\\u0000-\u001f]/.test(path)) return "/";
-  return path.length > 1_000 ? "/" : path;
 }
 
 /** An error of the provider's in a form that is safe in a log. */

@@ -5,7 +5,7 @@ import type { AuthorityResource, AuthorityUser } from "../../src/testing/authori
 import { createWorld, READ, type Authority, type Node, type World } from "../support/world.ts";
 
 /** Tokens that have less left are renewed: MSAL's margin is 300 s. */
-export const EXPIRING_SECONDS = 200;
+const EXPIRING_SECONDS = 200;
 export const LIFETIME_SECONDS = 3_600;
 
 export const TASKS = ["api://tasks/read"];
@@ -63,22 +63,6 @@ export async function storedBytes(world: World): Promise<number> {
   const { keys } = await world.store.admin.keys({ prefix: "", limit: 1_000 });
   const values = await Promise.all(keys.map((key) => world.store.get(key)));
   return values.reduce((sum, value) => sum + (typeof value === "object" ? value.bytes.length : 0), 0);
-}
-
-/** A world with one user signed in whose token has to be renewed. */
-export async function worldWithExpiringToken(
-  user: string,
-  options: Parameters<typeof createWorld>[0] = {},
-): Promise<{
-  world: World;
-  node: Node;
-  account: NonNullable<Awaited<ReturnType<Node["signIn"]>>["account"]>;
-}> {
-  const world = createWorld(options);
-  const node = world.node();
-  const { account } = await withExpiringTokens(world.authority, () => node.signIn(user, READ));
-  if (!account) throw new Error("no account");
-  return { world, node, account };
 }
 
 /** How many calls ended in which way: `ok`, or MSAL's or tokenkeep's error code, or the error's name. */

@@ -90,7 +90,7 @@ export function signInBlob(name: string): CacheBlob {
 }
 
 /** What a renewal makes of a record: a new access token for `scope`, and a new refresh token. */
-export function renewedBlob(record: TokenRecord, name: string, scope: string): CacheBlob {
+function renewedBlob(record: TokenRecord, name: string, scope: string): CacheBlob {
   const renewed = saveAccessToken(record.blob, accessToken({ secret: `at-${name}`, target: scope }));
   const [key] = Object.keys(renewed.RefreshToken);
   return { ...renewed, RefreshToken: { [key!]: refreshToken({ secret: `rt-${name}` }) } };

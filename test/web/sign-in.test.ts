@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createSignIn, localPath, type SignIn } from "../../src/web/sign-in.ts";
+import { localPath } from "../../src/web/local-path.ts";
+import { createSignIn, type SignIn } from "../../src/web/sign-in.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { HOUR_MS, MINUTE_MS, passTime, steerDates } from "../support/dates.ts";
 import { collect } from "../support/collect.ts";
