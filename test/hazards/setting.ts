@@ -2,7 +2,7 @@
 import { userPartition } from "../../src/client/partitions.ts";
 import type { CacheBlob } from "../../src/blob/entities.ts";
 import type { AuthorityResource, AuthorityUser } from "../../src/testing/authority/options.ts";
-import { createWorld, READ, type Authority, type Node, type World } from "../support/world.ts";
+import type { Authority, World } from "../support/world.ts";
 
 /** Tokens that have less left are renewed: MSAL's margin is 300 s. */
 const EXPIRING_SECONDS = 200;
