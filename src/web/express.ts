@@ -1,65 +1,73 @@
-/** The sign-in for Express: two routes and a guard around a session of the application's choice. */
-import { TokenkeepError } from "../errors.ts";
+/** The sign-in for Express: two routes, a guard and an error handler around a session of the application's. */
 import type { AccountRef } from "../activity/account-ref.ts";
+import { needsSignIn } from "../activity/outcome.ts";
+import { OptionsError, TokenkeepError } from "../errors.ts";
+import { statusOf } from "./http-status.ts";
+import { addFlow, isRepeat, type SessionHandle } from "./session.ts";
 import type { BeginSignIn, SignIn } from "./sign-in.ts";
 
-/** What tokenkeep keeps in a session: under 2.5 KB while signing in, about 250 bytes after it. */
-export interface SignInSession {
-  /** Set between the two halves of a sign-in. */
-  flow?: string;
-  /** Set once signed in. */
-  account?: AccountRef;
-}
+export type { SessionHandle, SignInSession } from "./session.ts";
 
-/** A loaded session. iron-session's fits as it is; for others write these two methods. */
-export interface SessionHandle extends SignInSession {
-  save(): Promise<void> | void;
-  destroy(): Promise<void> | void;
-}
-
-/** The parts of Express's request and response that are used (Express 5; 4 with its error forwarding). */
+/** The parts of Express's request that are used (Express 5; 4 with its error forwarding). */
 export interface ExpressRequest {
   readonly method: string;
   readonly originalUrl: string;
   readonly query: unknown;
   readonly headers: { readonly accept?: string | undefined };
 }
+/** The parts of Express's response that are used. */
 export interface ExpressResponse {
+  readonly headersSent: boolean;
   redirect(status: number, url: string): void;
 }
+/** Express's `next`. */
 export type ExpressNext = (error?: unknown) => void;
 
+/** What {@link expressSignIn} is made from. */
 export interface ExpressSignInOptions<Req extends ExpressRequest, Res extends ExpressResponse> {
   readonly signIn: SignIn;
   /** Loads the session of a request. */
   readonly session: (req: Req, res: Res) => Promise<SessionHandle> | SessionHandle;
-  /** More for a sign-in than where to return to: `prompt`, `claims` of a challenge, a hint. */
+  /** More for a sign-in than where to return to: `prompt`, a hint. */
   readonly request?: (req: Req) => BeginSignIn;
   /** The path that {@link ExpressSignIn.begin} is mounted at, for the guard. Default `/sign-in`. */
   readonly signInPath?: string;
+  /** Where a signed-in browser goes that repeats a redirect (reload, back button). Default `/`. */
+  readonly homePath?: string;
 }
 
 type Handler<Req, Res> = (req: Req, res: Res, next: ExpressNext) => Promise<void>;
 
+/** Handlers for `app.get` and `app.use`. Errors reach `next` with a `statusCode`. */
 export interface ExpressSignIn<Req, Res> {
   /** `GET` on the sign-in path: sends the browser to the identity provider. `?returnTo=/path` is honoured. */
   readonly begin: Handler<Req, Res>;
-  /** `GET` on the redirect URI: completes the sign-in and goes where the user was going. */
+  /**
+   * `GET` on the redirect URI: completes the sign-in and goes where the user was going. With a server-side
+   * session give it a new id in `save()`: an id from before the sign-in may be known to somebody else.
+   */
   readonly complete: Handler<Req, Res>;
   /**
    * Lets signed-in users pass. A page visit is sent to sign in and comes back; anything else fails with
    * `ERR_ACCOUNT_MISSING` and `statusCode` 401.
    */
   readonly guard: Handler<Req, Res>;
+  /**
+   * The error handler, after the routes: where only the user can help, a page visit is sent to sign in with
+   * the provider's claims challenge, once per page; every other error goes on with a `statusCode`: 400 for a bad or stale sign-in, 401
+   * where somebody must sign in, 503 to try again.
+   */
+  readonly errors: (error: unknown, req: Req, res: Res, next: ExpressNext) => Promise<void>;
   /** The account of a request that the guard let pass. */
   account(req: Req): AccountRef;
 }
 
-/** Errors reach `next` with a `statusCode`: 400 for a bad or stale sign-in, 401 without one, 503 to try again. */
+/** @throws {OptionsError} naming the option */
 export function expressSignIn<Req extends ExpressRequest, Res extends ExpressResponse>(
   options: ExpressSignInOptions<Req, Res>,
 ): ExpressSignIn<Req, Res> {
-  const { signIn, session, signInPath = "/sign-in" } = options;
+  checkOptions(options);
+  const { signIn, session, signInPath = "/sign-in", homePath = "/" } = options;
   const accounts = new WeakMap<object, AccountRef>();
 
   const handler =
@@ -67,37 +75,67 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
     (req, res, next) =>
       work(req, res, next).catch((error: unknown) => next(withStatus(error)));
 
-  return {
-    begin: handler(async (req, res) => {
-      const { returnTo } = req.query as { returnTo?: unknown };
-      const begun = await signIn.beginSignIn({
-        ...(typeof returnTo === "string" && { returnTo }),
-        ...options.request?.(req),
+  async function redirectToProvider(req: Req, res: Res, request: BeginSignIn): Promise<void> {
+    const begun = await signIn.beginSignIn({ ...request, ...options.request?.(req) });
+    const current = await session(req, res);
+    addFlow(current, begun.flow);
+    await current.save();
+    res.redirect(302, begun.url);
+  }
+
+  async function complete(req: Req, res: Res): Promise<void> {
+    const current = await session(req, res);
+    try {
+      const { account, returnTo } = await signIn.completeSignIn({
+        flow: current.flows ?? [],
+        url: req.originalUrl,
       });
-      const current = await session(req, res);
-      current.flow = begun.flow;
+      delete current.flows;
+      current.account = account;
       await current.save();
-      res.redirect(302, begun.url);
-    }),
-    complete: handler(async (req, res) => {
-      const current = await session(req, res);
-      const completed = await signIn.completeSignIn({ flow: current.flow ?? "", url: req.originalUrl });
-      delete current.flow;
-      current.account = completed.account;
+      res.redirect(302, returnTo);
+    } catch (error) {
+      if (!current.account || !isRepeat(error)) throw error;
+      res.redirect(302, homePath);
+    }
+  }
+
+  async function challenge(error: unknown, req: Req, res: Res, next: ExpressNext): Promise<void> {
+    const current = await session(req, res);
+    // A page that fails again right after the user came back would send them round for ever.
+    if (current.challenged === req.originalUrl) {
+      delete current.challenged;
       await current.save();
-      res.redirect(302, completed.returnTo);
+      return next(withStatus(error));
+    }
+    current.challenged = req.originalUrl.slice(0, MAX_CHALLENGED_LENGTH);
+    const { claims } = error as { claims?: unknown };
+    const asked = typeof claims === "string" && claims !== "" ? { claims } : {};
+    await redirectToProvider(req, res, { returnTo: req.originalUrl, ...asked });
+  }
+
+  return {
+    begin: handler((req, res) => {
+      const { returnTo } = req.query as { returnTo?: unknown };
+      return redirectToProvider(req, res, typeof returnTo === "string" ? { returnTo } : {});
     }),
+    complete: (req, res, next) =>
+      complete(req, res).catch((error: unknown) => next(withStatus(error, "in-sign-in"))),
     guard: handler(async (req, res, next) => {
       const { account } = await session(req, res);
       if (account) {
         accounts.set(req, account);
         next();
-      } else if (req.method === "GET" && req.headers.accept?.includes("text/html")) {
+      } else if (isPageVisit(req)) {
         res.redirect(302, `${signInPath}?returnTo=${encodeURIComponent(req.originalUrl)}`);
       } else {
         throw new TokenkeepError("ERR_ACCOUNT_MISSING", "nobody is signed in");
       }
     }),
+    async errors(error, req, res, next) {
+      if (res.headersSent || !needsSignIn(error) || !isPageVisit(req)) return next(withStatus(error));
+      await challenge(error, req, res, next).catch((failure: unknown) => next(withStatus(failure)));
+    },
     account(req) {
       const account = accounts.get(req);
       if (!account) throw new TokenkeepError("ERR_ACCOUNT_MISSING", "this route is not behind the guard");
@@ -106,22 +144,28 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
   };
 }
 
-const CLIENT_FAULTS = new Set([
-  "ERR_FLOW_INVALID",
-  "ERR_FLOW_EXPIRED",
-  "ERR_FLOW_REPLAYED",
-  "ERR_STATE_MISMATCH",
-  "ERR_AUTHORIZATION_FAILED",
-]);
+const MAX_CHALLENGED_LENGTH = 500;
 
-function withStatus(error: unknown): unknown {
-  if (!(error instanceof TokenkeepError)) return error;
-  const statusCode = error.retryable
-    ? 503
-    : error.code === "ERR_ACCOUNT_MISSING"
-      ? 401
-      : CLIENT_FAULTS.has(error.code)
-        ? 400
-        : 500;
-  return Object.assign(error, { statusCode });
+function isPageVisit(req: ExpressRequest): boolean {
+  return (req.method === "GET" || req.method === "HEAD") && (req.headers.accept ?? "").includes("text/html");
+}
+
+/** Keeps a `statusCode` that somebody has set already. */
+function withStatus(error: unknown, where?: "in-sign-in"): unknown {
+  if (typeof error !== "object" || error === null || "statusCode" in error) return error;
+  const statusCode = statusOf(error, where);
+  return statusCode === undefined ? error : Object.assign(error, { statusCode });
+}
+
+function checkOptions(options: Partial<ExpressSignInOptions<never, never>> | undefined): void {
+  if (typeof options?.signIn?.completeSignIn !== "function") {
+    throw new OptionsError("signIn", "is missing: pass what createSignIn(…) returns");
+  }
+  if (typeof options.session !== "function") throw new OptionsError("session", "must be a function");
+  for (const name of ["signInPath", "homePath"] as const) {
+    const path = options[name];
+    if (path !== undefined && (typeof path !== "string" || !path.startsWith("/"))) {
+      throw new OptionsError(name, "must be a path that begins with /");
+    }
+  }
 }

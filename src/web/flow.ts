@@ -44,7 +44,7 @@ export function createFlowCodec(sealer: Sealer, namespace: string, clientId: str
     open(text) {
       if (typeof text !== "string" || text === "" || text.length > MAX_TEXT_LENGTH) throw invalidFlow();
       const opened = sealer.open(Buffer.from(text, "base64url"), context);
-      if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as Flow;
+      if (opened.ok) return flowFrom(opened.plaintext.toString("utf8"));
       // Another node of a rolling deploy may have sealed it under a key that this one gets in a moment.
       if (opened.reason === "unknown-key") {
         throw new TokenkeepError("ERR_KEY_UNKNOWN", "the flow is sealed under a key id that is not here", {
@@ -56,7 +56,32 @@ export function createFlowCodec(sealer: Sealer, namespace: string, clientId: str
   };
 }
 
-function invalidFlow(): TokenkeepError {
+/** Authentic, and still perhaps another release's: what is not a flow as this one makes them is none. */
+function flowFrom(text: string): Flow {
+  try {
+    const { id, state, nonce, verifier, redirectUri, returnTo, scopes, startedAtMs, ...rest } = JSON.parse(
+      text,
+    ) as Flow;
+    const texts = [
+      id,
+      state,
+      nonce,
+      verifier,
+      redirectUri,
+      returnTo,
+      rest.authority ?? "",
+      rest.claims ?? "",
+    ];
+    if ([...texts, ...scopes].every((value) => typeof value === "string") && Number.isFinite(startedAtMs)) {
+      return { id, state, nonce, verifier, redirectUri, returnTo, scopes, startedAtMs, ...rest };
+    }
+  } catch {
+    // The parser's own message would quote what was sealed.
+  }
+  throw invalidFlow();
+}
+
+export function invalidFlow(): TokenkeepError {
   return new TokenkeepError(
     "ERR_FLOW_INVALID",
     "the sign-in flow is missing or was not made by this application; begin a new sign-in",

@@ -7,7 +7,7 @@ import { OptionsError, TokenkeepError } from "../errors.ts";
 import { flowPartition } from "../partitions/partition.ts";
 import { randomId } from "../runtime.ts";
 import { localPath } from "./local-path.ts";
-import { createFlowCodec, type Flow, type FlowCodec } from "./flow.ts";
+import { createFlowCodec, invalidFlow, type Flow, type FlowCodec } from "./flow.ts";
 
 export interface SignInOptions {
   readonly client: ConfidentialClient;
@@ -41,8 +41,8 @@ export interface SignInBegun {
 }
 
 export interface CompleteSignIn {
-  /** What {@link SignIn.beginSignIn} gave. */
-  readonly flow: string;
+  /** What {@link SignIn.beginSignIn} gave; several if the browser has begun several: `state` says which. */
+  readonly flow: string | readonly string[];
   /** The URL the browser came back to; a path is enough. */
   readonly url: string;
 }
@@ -111,9 +111,10 @@ export function createSignIn(options: SignInOptions): SignIn {
 
   async function completeSignIn(request: CompleteSignIn): Promise<SignInCompleted> {
     const { runtime, partitions } = client.tokenCache.parts;
-    const flow = codec().open(request.flow);
+    const answer = answerOf(request.url, redirectUri);
+    const flow = flowOf(codec(), request.flow, answer);
     assertFresh(flow, runtime.now(), flowTtlMs);
-    const code = codeFrom(request.url, flow);
+    const code = codeFrom(answer);
     // Marked before the code is redeemed, where every node sees it; if the store is down, nothing is spent yet.
     const spent = flowPartition({ clientId, issuer: "-" }, flow.id);
     if (!(await partitions.spend(spent))) {
@@ -145,16 +146,30 @@ function assertFresh(flow: Flow, nowMs: number, ttlMs: number): void {
   }
 }
 
-/** The code in a redirect, once it is sure that the redirect answers this flow. */
-function codeFrom(url: string, flow: Flow): string {
-  const answer = urlOf(url, flow.redirectUri);
+/** The one flow among those the browser carries that this redirect answers. */
+function flowOf(codec: FlowCodec, carried: string | readonly string[], answer: URL): Flow {
+  // Out of a session it may be anything; the codec refuses what is no text.
+  const texts: readonly string[] = Array.isArray(carried) ? carried : [carried as string];
   const state = answer.searchParams.get("state") ?? "";
-  if (!sameText(state, flow.state)) {
-    throw new TokenkeepError(
-      "ERR_STATE_MISMATCH",
-      "the redirect answers another sign-in than the one this browser began; begin a new one",
-    );
+  let problem: unknown;
+  let opened = false;
+  for (const text of texts.toReversed()) {
+    try {
+      const flow = codec.open(text);
+      opened = true;
+      if (sameText(state, flow.state)) return flow;
+    } catch (error) {
+      problem ??= error;
+    }
   }
+  if (!opened) throw problem ?? invalidFlow();
+  throw new TokenkeepError(
+    "ERR_STATE_MISMATCH",
+    "the redirect answers another sign-in than the one this browser began; begin a new one",
+  );
+}
+
+function codeFrom(answer: URL): string {
   const error = answer.searchParams.get("error");
   if (error !== null) {
     throw new TokenkeepError(
@@ -169,16 +184,13 @@ function codeFrom(url: string, flow: Flow): string {
 }
 
 /** Behind a proxy the host of the request may differ; the path must be the one the provider was given. */
-function urlOf(url: string, redirectUri: string): URL {
-  const expected = new URL(redirectUri);
+function answerOf(url: string, redirectUri: string): URL {
   const answer = URL.canParse(url, redirectUri) ? new URL(url, redirectUri) : undefined;
-  if (answer?.pathname !== expected.pathname) {
-    throw new TokenkeepError(
-      "ERR_STATE_MISMATCH",
-      "the redirect did not come to the redirect URI of this flow",
-    );
-  }
-  return answer;
+  if (answer?.pathname === new URL(redirectUri).pathname) return answer;
+  throw new TokenkeepError(
+    "ERR_STATE_MISMATCH",
+    "the redirect did not come to the redirect URI of this application",
+  );
 }
 
 function sameText(a: string, b: string): boolean {

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { expressSignIn, type ExpressRequest, type SignInSession } from "../../src/web/express.ts";
+import {
+  expressSignIn,
+  type ExpressRequest,
+  type ExpressResponse,
+  type SignInSession,
+} from "../../src/web/express.ts";
 import { createSignIn } from "../../src/web/sign-in.ts";
+import { TokenkeepError } from "../../src/errors.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { ADA, READ, createWorld } from "../support/world.ts";
 
@@ -8,6 +14,20 @@ interface Outcome {
   redirect?: { status: number; url: string };
   passed?: true;
   error?: { statusCode?: number; code?: string };
+}
+
+function response(outcome: Outcome): ExpressResponse {
+  return {
+    headersSent: false,
+    redirect: (status, url) => void (outcome.redirect = { status, url }),
+  };
+}
+
+function next(outcome: Outcome): (error?: unknown) => void {
+  return (error) => {
+    if (error === undefined) outcome.passed = true;
+    else outcome.error = error as NonNullable<Outcome["error"]>;
+  };
 }
 
 function app() {
@@ -31,18 +51,22 @@ function app() {
   ): Promise<Outcome & { req: ExpressRequest }> {
     const outcome: Outcome = {};
     const req = { method: "GET", query: {}, headers: { accept: "text/html" }, ...request };
-    const res = { redirect: (status: number, url: string) => void (outcome.redirect = { status, url }) };
-    await handler(req, res, (error?: unknown) => {
-      if (error === undefined) outcome.passed = true;
-      else outcome.error = error as NonNullable<Outcome["error"]>;
-    });
+    await handler(req, response(outcome), next(outcome));
     return { ...outcome, req };
+  }
+  /** What the error handler makes of an error of a page, or of another request. */
+  async function fail(error: unknown, request: Partial<ExpressRequest> = {}): Promise<Outcome> {
+    const outcome: Outcome = {};
+    const req = { method: "GET", query: {}, originalUrl: "/notes", ...request };
+    const headers = request.headers ?? { accept: "text/html" };
+    await routes.errors(error, { ...req, headers }, response(outcome), next(outcome));
+    return outcome;
   }
   async function back(url: string): Promise<string> {
     const { params } = await world.authority.authorize(url, { user: ADA });
     return `/back?${new URLSearchParams(params).toString()}`;
   }
-  return { world, link, session, saved, routes, run, back };
+  return { world, link, node, session, saved, routes, run, fail, back };
 }
 
 describe("the Express routes", () => {
@@ -50,10 +74,10 @@ describe("the Express routes", () => {
     const { routes, run, back, session } = app();
     const begun = await run(routes.begin, { originalUrl: "/sign-in", query: { returnTo: "/notes" } });
     expect(begun.redirect?.status).toBe(302);
-    expect(session.flow).toEqual(expect.any(String));
+    expect(session.flows).toHaveLength(1);
     const completed = await run(routes.complete, { originalUrl: await back(begun.redirect!.url) });
     expect(completed.redirect).toEqual({ status: 302, url: "/notes" });
-    expect(session.flow).toBeUndefined();
+    expect(session.flows).toBeUndefined();
     expect(session.account).toMatchObject({ username: ADA });
   });
 
@@ -61,9 +85,9 @@ describe("the Express routes", () => {
     const { routes, run, back, saved } = app();
     const begun = await run(routes.begin, { originalUrl: "/sign-in" });
     await run(routes.complete, { originalUrl: await back(begun.redirect!.url) });
-    expect(saved.map((each) => [typeof each.flow, each.account?.username])).toEqual([
-      ["string", undefined],
-      ["undefined", ADA],
+    expect(saved.map((each) => [each.flows?.length, each.account?.username])).toEqual([
+      [1, undefined],
+      [undefined, ADA],
     ]);
   });
 
@@ -109,6 +133,76 @@ describe("the Express routes", () => {
     const { error } = await run(routes.complete, { originalUrl });
     expect(error).toMatchObject({ errorCode: "invalid_client" });
     expect(error).not.toHaveProperty("statusCode");
+  });
+});
+
+describe("a browser that does it again", () => {
+  test("in two tabs at once signs in in both", async () => {
+    const { routes, run, back, session } = app();
+    const first = await run(routes.begin, { originalUrl: "/sign-in", query: { returnTo: "/a" } });
+    await run(routes.begin, { originalUrl: "/sign-in", query: { returnTo: "/b" } });
+    const completed = await run(routes.complete, { originalUrl: await back(first.redirect!.url) });
+    expect(completed.redirect?.url).toBe("/a");
+    expect(session.account).toMatchObject({ username: ADA });
+  });
+
+  test("in many tabs keeps its cookie small", async () => {
+    const { routes, run, session } = app();
+    for (let tab = 0; tab < 10; tab += 1) await run(routes.begin, { originalUrl: "/sign-in" });
+    expect(session.flows!.length).toBeGreaterThan(1);
+    expect(session.flows!.join("").length).toBeLessThan(2_400);
+  });
+
+  test("reloading the redirect goes home, signed in as before", async () => {
+    const { routes, run, back, session } = app();
+    const begun = await run(routes.begin, { originalUrl: "/sign-in" });
+    const originalUrl = await back(begun.redirect!.url);
+    await run(routes.complete, { originalUrl });
+    const again = await run(routes.complete, { originalUrl });
+    expect(again).toMatchObject({ redirect: { status: 302, url: "/" } });
+    expect(session.account).toMatchObject({ username: ADA });
+  });
+});
+
+describe("the error handler", () => {
+  test("sends a page visit to sign in, with the claims challenge, when only the user can help", async () => {
+    const { fail, session } = app();
+    const challenge = { errorCode: "interaction_required", claims: '{"access_token":{"a":null}}' };
+    const { redirect, error } = await fail(challenge);
+    expect(error).toBeUndefined();
+    expect(new URL(redirect!.url).searchParams.get("claims")).toContain('"a"');
+    expect(session.flows).toHaveLength(1);
+  });
+
+  test("brings a user back whose refresh token was revoked", async () => {
+    const { world, node, routes, run, fail, back, session } = app();
+    const begun = await run(routes.begin, { originalUrl: "/sign-in" });
+    await run(routes.complete, { originalUrl: await back(begun.redirect!.url) });
+    world.authority.revokeUser(ADA);
+    const request = { account: session.account!, scopes: READ, forceRefresh: true };
+    const refused: unknown = await node.client.acquireTokenSilent(request).catch((error: unknown) => error);
+    const { redirect } = await fail(refused);
+    const completed = await run(routes.complete, { originalUrl: await back(redirect!.url) });
+    expect(completed.redirect).toEqual({ status: 302, url: "/notes" });
+  });
+
+  test("sends nobody round in a circle: a page that fails again is an error", async () => {
+    const { fail } = app();
+    const refused = { errorCode: "invalid_grant" };
+    expect((await fail(refused)).redirect).toBeDefined();
+    expect(await fail(refused)).toEqual({ error: { ...refused, statusCode: 401 } });
+  });
+
+  test.each([
+    [{ errorCode: "invalid_grant" }, 401],
+    [{ errorCode: "network_error" }, 503],
+    [new TokenkeepError("ERR_STORE_UNAVAILABLE", "down", { retryable: true }), 503],
+    [new TokenkeepError("ERR_SIGNED_OUT", "out"), 401],
+    [{ errorCode: "invalid_grant", statusCode: 418 }, 418],
+  ])("gives %o a status where no page is visited", async (error, statusCode) => {
+    const { fail } = app();
+    const headers = { accept: "application/json" };
+    expect((await fail(error, { headers })).error).toMatchObject({ statusCode });
   });
 });
 

@@ -41,7 +41,7 @@ app.get("/step-up", routes.guard, async (req, res) => {
   for await (const account of cache.accounts({ homeAccountId })) claims = account.failure?.claims;
   const begun = await signIn.beginSignIn({ returnTo: "/me", loginHint: username, ...(claims && { claims }) });
   const current = await session(req, res);
-  current.flow = begun.flow;
+  current.flows = [begun.flow];
   await current.save();
   res.redirect(302, begun.url);
 });

@@ -1,0 +1,26 @@
+import { classifyFailure } from "../activity/outcome.ts";
+import { TokenkeepError, type ErrorCode } from "../errors.ts";
+
+/** What a sign-in can fail with that is the browser's doing: begin a new one. */
+const BAD_SIGN_IN: ReadonlySet<ErrorCode> = new Set([
+  "ERR_FLOW_INVALID",
+  "ERR_FLOW_EXPIRED",
+  "ERR_FLOW_REPLAYED",
+  "ERR_STATE_MISMATCH",
+  "ERR_CODE_REDEEMED",
+  "ERR_AUTHORIZATION_FAILED",
+]);
+
+/** The HTTP status an error should be answered with; `undefined`: nothing is known about it. */
+export function statusOf(error: object, where?: "in-sign-in"): number | undefined {
+  if (error instanceof TokenkeepError) {
+    if (error.retryable) return 503;
+    if (error.code === "ERR_ACCOUNT_MISSING" || error.code === "ERR_SIGNED_OUT") return 401;
+    return BAD_SIGN_IN.has(error.code) ? 400 : 500;
+  }
+  const outcome = classifyFailure(error);
+  if (!outcome) return undefined;
+  if (outcome.status === "retry-later") return 503;
+  // In a sign-in the provider has refused the code; anywhere else, the user's refresh token.
+  return where === "in-sign-in" ? 400 : 401;
+}
