@@ -1,6 +1,7 @@
 export { createTokenCache } from "./token-cache.ts";
 export type { TokenCache } from "./token-cache.ts";
 export type { TokenCacheOptions } from "./options.ts";
+export type { RefreshTokenMode } from "./partitions/lease.ts";
 export { createConfidentialClient } from "./client/confidential-client.ts";
 export type {
   ConfidentialClient,
@@ -28,7 +29,7 @@ export type { ClientRole } from "./activity/row.ts";
 export { needsSignIn } from "./activity/outcome.ts";
 export { OptionsError, TokenkeepError } from "./errors.ts";
 export type { ErrorCode } from "./errors.ts";
-export type { EventListener, OpenFailureReason, TokenkeepEvent } from "./telemetry/events.ts";
+export type { TokenkeepEventListener, OpenFailureReason, TokenkeepEvent } from "./telemetry/events.ts";
 export { systemRuntime } from "./runtime.ts";
 export type { Runtime, Timer } from "./runtime.ts";
 

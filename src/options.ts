@@ -1,15 +1,25 @@
 /** Options of `createTokenCache`: what they mean, their defaults, and the checks made on them once. */
 import type { OnBeforeActivityWrite } from "./activity/activity.ts";
+import {
+  checkedChoice,
+  checkedFunction,
+  checkedPositive,
+  checkedRuntime,
+  checkMethods,
+  checkOptionNames,
+  checkText,
+} from "./checks.ts";
 import type { KeyRing } from "./envelope/key-ring.ts";
 import { OptionsError } from "./errors.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { defaultRetention, type Retention } from "./partitions/retention.ts";
-import { systemRuntime, type Runtime } from "./runtime.ts";
+import type { Runtime } from "./runtime.ts";
 import type { AccountActivityStore } from "./store/account-activity-store.ts";
 import type { Store } from "./store/store.ts";
-import type { EventListener } from "./telemetry/events.ts";
+import type { TokenkeepEventListener } from "./telemetry/events.ts";
 import { defaultL1MaxBytes } from "./tiers/l1.ts";
 
+/** What `createTokenCache` is made from. Everything has a default but `keys`, which a store requires. */
 export interface TokenCacheOptions<Properties = unknown> {
   /** Where records are kept, e.g. `sqliteStore({ path })`. Without one the cache lives in memory only. */
   readonly store?: Store;
@@ -59,7 +69,7 @@ export interface TokenCacheOptions<Properties = unknown> {
     readonly onBeforeWrite?: OnBeforeActivityWrite<Properties>;
   };
   /** Told what happens; see {@link TokenkeepEvent}. Must not block. */
-  readonly onEvent?: EventListener;
+  readonly onEvent?: TokenkeepEventListener;
   /** Time, timers and randomness. For tests and simulations. */
   readonly runtime?: Runtime;
 }
@@ -78,7 +88,7 @@ export interface ResolvedOptions {
   readonly retention: Retention;
   readonly activityStore: AccountActivityStore | undefined;
   readonly onBeforeActivityWrite: OnBeforeActivityWrite<unknown> | undefined;
-  readonly onEvent: EventListener | undefined;
+  readonly onEvent: TokenkeepEventListener | undefined;
   readonly runtime: Runtime;
 }
 
@@ -106,47 +116,45 @@ const KNOWN_OPTIONS = new Set([
   "onEvent",
   "runtime",
 ]);
+const OWNER = "createTokenCache";
+const L1 = new Set(["maxBytes"]);
+const ACTIVITY = new Set(["store", "onBeforeWrite"]);
+const RETENTION = new Set(Object.keys(defaultRetention));
+const STORE_METHODS = ["get", "put", "touch", "delete"];
+const ACTIVITY_STORE_METHODS = ["get", "put", "delete", "list"];
 
 /** @throws {OptionsError} naming the first option that is missing, misspelt or wrong. */
 export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOptions {
-  if (typeof options !== "object" || options === null) throw new OptionsError("options", "must be an object");
-  for (const name of Object.keys(options)) {
-    if (!KNOWN_OPTIONS.has(name)) throw new OptionsError(name, "is not an option of createTokenCache");
-  }
-  const coherenceBoundMs = positive(options.coherenceBoundMs, "coherenceBoundMs", defaults.coherenceBoundMs);
-  const maxStaleMs = positive(options.maxStaleMs, "maxStaleMs", defaults.maxStaleMs);
+  checkOptionNames(options, KNOWN_OPTIONS, OWNER);
+  checkText(options.spillFolder, "spillFolder");
   return {
     store: checkedStore(options.store),
     keys: checkedKeys(options),
     namespace: checkedNamespace(options.namespace),
     l1MaxBytes: checkedL1(options.l1),
-    coherenceBoundMs,
-    maxStaleMs: options.failSafe === false ? coherenceBoundMs : Math.max(maxStaleMs, coherenceBoundMs),
-    unsavedMaxBytes: positive(options.unsavedMaxBytes, "unsavedMaxBytes", defaults.unsavedMaxBytes),
-    spillFolder: checkedFolder(options.spillFolder),
-    refreshLease: oneOf(options.refreshLease, "refreshLease", ["advisory", "off"]),
-    refreshTokens: oneOf(options.refreshTokens, "refreshTokens", ["reusable", "one-time"]),
+    ...checkedFreshness(options),
+    unsavedMaxBytes: checkedPositive(options.unsavedMaxBytes, "unsavedMaxBytes", defaults.unsavedMaxBytes),
+    spillFolder: options.spillFolder,
+    refreshLease: checkedChoice(options.refreshLease, "refreshLease", ["advisory", "off"]),
+    refreshTokens: checkedChoice(options.refreshTokens, "refreshTokens", ["reusable", "one-time"]),
     retention: checkedRetention(options.retention),
-    activityStore: options.activity?.store ?? options.store?.activity,
-    onBeforeActivityWrite: checkedFunction(options.activity?.onBeforeWrite, "activity.onBeforeWrite") as
-      OnBeforeActivityWrite<unknown> | undefined,
+    ...checkedActivity(options),
     onEvent: checkedFunction(options.onEvent, "onEvent"),
-    runtime: options.runtime ?? systemRuntime,
+    runtime: checkedRuntime(options.runtime),
   };
 }
 
-function checkedFolder(folder: string | undefined): string | undefined {
-  if (folder === undefined || (typeof folder === "string" && folder !== "")) return folder;
-  throw new OptionsError("spillFolder", "must be the path of a folder");
+function checkedFreshness(
+  options: Pick<TokenCacheOptions, "coherenceBoundMs" | "maxStaleMs" | "failSafe">,
+): Pick<ResolvedOptions, "coherenceBoundMs" | "maxStaleMs"> {
+  const boundMs = checkedPositive(options.coherenceBoundMs, "coherenceBoundMs", defaults.coherenceBoundMs);
+  const staleMs = checkedPositive(options.maxStaleMs, "maxStaleMs", defaults.maxStaleMs);
+  const failSafe = checkedChoice(options.failSafe, "failSafe", [true, false]);
+  return { coherenceBoundMs: boundMs, maxStaleMs: failSafe ? Math.max(staleMs, boundMs) : boundMs };
 }
 
 function checkedStore(store: Store | undefined): Store | undefined {
-  if (store === undefined) return undefined;
-  for (const method of ["get", "put", "touch", "delete"] as const) {
-    if (typeof (store as Partial<Store>)[method] !== "function") {
-      throw new OptionsError("store", `must be a store; it has no method ${method}()`);
-    }
-  }
+  if (store !== undefined) checkMethods(store, "store", STORE_METHODS, "a store, e.g. sqliteStore({ path })");
   return store;
 }
 
@@ -175,41 +183,28 @@ function checkedNamespace(namespace: string | undefined): string {
 
 function checkedL1(l1: TokenCacheOptions["l1"]): number | false {
   if (l1 === false) return false;
-  if (l1 !== undefined && (typeof l1 !== "object" || l1 === null)) {
-    throw new OptionsError("l1", "must be false or { maxBytes }");
-  }
-  return Math.ceil(positive(l1?.maxBytes, "l1.maxBytes", defaultL1MaxBytes()));
+  if (l1 !== undefined) checkOptionNames(l1, L1, OWNER, "l1");
+  return Math.ceil(checkedPositive(l1?.maxBytes, "l1.maxBytes", defaultL1MaxBytes()));
 }
 
 function checkedRetention(retention: Partial<Retention> | undefined): Retention {
-  const { userTtlMs, removalMarkerTtlMs } = retention ?? {};
-  return {
-    userTtlMs: positive(userTtlMs, "retention.userTtlMs", defaultRetention.userTtlMs),
-    removalMarkerTtlMs: positive(
-      removalMarkerTtlMs,
-      "retention.removalMarkerTtlMs",
-      defaultRetention.removalMarkerTtlMs,
-    ),
-  };
+  if (retention !== undefined) checkOptionNames(retention, RETENTION, OWNER, "retention");
+  const checked = (name: keyof Retention): number =>
+    checkedPositive(retention?.[name], `retention.${name}`, defaultRetention[name]);
+  return { userTtlMs: checked("userTtlMs"), removalMarkerTtlMs: checked("removalMarkerTtlMs") };
 }
 
-/** The first choice is the default. */
-function oneOf<T extends string>(value: T | undefined, option: string, choices: readonly [T, ...T[]]): T {
-  if (value === undefined) return choices[0];
-  if (choices.includes(value)) return value;
-  throw new OptionsError(option, `must be one of: ${choices.join(", ")}`);
-}
-
-function positive(value: number | undefined, option: string, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) {
-    throw new OptionsError(option, "must be a number greater than 0");
+function checkedActivity<P>({
+  activity,
+  store,
+}: TokenCacheOptions<P>): Pick<ResolvedOptions, "activityStore" | "onBeforeActivityWrite"> {
+  if (activity !== undefined) checkOptionNames(activity, ACTIVITY, OWNER, "activity");
+  if (activity?.store !== undefined) {
+    checkMethods(activity.store, "activity.store", ACTIVITY_STORE_METHODS, "an account activity store");
   }
-  return value;
-}
-
-function checkedFunction<F>(value: F | undefined, option: string): F | undefined {
-  if (value !== undefined && typeof value !== "function")
-    throw new OptionsError(option, "must be a function");
-  return value;
+  const hook = checkedFunction(activity?.onBeforeWrite, "activity.onBeforeWrite");
+  return {
+    activityStore: activity?.store ?? store?.activity,
+    onBeforeActivityWrite: hook as OnBeforeActivityWrite<unknown> | undefined,
+  };
 }

@@ -44,6 +44,9 @@ export const systemRuntime: Runtime = Object.freeze({
   jitter: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
 });
 
+/** Tells this process from every other one of the host, also from an earlier one with the same pid (a container's 1). */
+export const processName = `${process.pid}-${Math.round(performance.timeOrigin * 1_000).toString(36)}`;
+
 /** An id of 128 random bits, base64url, 22 characters: versions, incarnations, flow ids. Never reused. */
 export function randomId(runtime: Runtime): string {
   return Buffer.from(runtime.randomBytes(16)).toString("base64url");

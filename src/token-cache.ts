@@ -5,9 +5,10 @@ import { memoryActivity } from "./adapters/memory-activity.ts";
 import { memoryStore } from "./adapters/memory.ts";
 import { createKeyRing, type KeyRing } from "./envelope/key-ring.ts";
 import { createSealer, type Sealer } from "./envelope/sealer.ts";
-import { OptionsError, TokenkeepError } from "./errors.ts";
+import { OptionsError } from "./errors.ts";
 import { createPartitionPlugin } from "./msal/partition-plugin.ts";
 import type { ICachePlugin } from "./msal/types.ts";
+import { closedError, createOperations } from "./partitions/operations.ts";
 import { resolveOptions, type ResolvedOptions, type TokenCacheOptions } from "./options.ts";
 import { createRecordCodec } from "./partitions/codec.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
@@ -35,6 +36,11 @@ export interface CacheParts {
   /** Lets one process renew at a time; absent where the store cannot, or the application does not want it. */
   readonly lease: RefreshLease | undefined;
   readonly refreshTokens: RefreshTokenMode;
+  /**
+   * Runs one operation of a client. `close()` waits for it: an answer of the provider must still be stored.
+   * @throws `ERR_CLOSED` once the cache is closing
+   */
+  readonly run: <R>(operation: () => Promise<R>) => Promise<R>;
   /** Empties L1: what MSAL's `clearCache` means where memory is only a copy. */
   readonly forgetAll: () => void;
 }
@@ -59,8 +65,8 @@ export interface TokenCache<Properties = unknown> {
   /** How much waits in memory for a store that does not answer, and how many were given up for want of room. */
   unsaved(): { readonly entries: number; readonly bytes: number; readonly dropped: number };
   /**
-   * Tries once more to store what waits, then closes what tokenkeep itself opened. Clients of this cache
-   * fail with `ERR_CLOSED` afterwards. May be called twice.
+   * Waits for the operations under way, tries once more to store what waits, then closes what tokenkeep itself
+   * opened. New calls of this cache's clients fail with `ERR_CLOSED` from now on. May be called twice.
    * @returns how many results could not be stored and are lost.
    */
   close(): Promise<{ readonly lost: number }>;
@@ -81,11 +87,19 @@ export function createTokenCache<Properties = unknown>(
   const sealer = createSealer(resolved.keys, runtime);
   if (!sealer.sealed && resolved.store) emit({ type: "unsealed" });
   const parts = createParts(resolved, store, sealer, emit);
-  let closed = false;
+  let closing: Promise<{ readonly lost: number }> | undefined;
 
   function open(): CacheParts {
-    if (closed) throw new TokenkeepError("ERR_CLOSED", "the token cache has been closed");
+    if (closing) throw closedError();
     return parts.value;
+  }
+
+  async function close(): Promise<{ readonly lost: number }> {
+    await parts.settled();
+    const lost = await parts.value.partitions.drain();
+    parts.close();
+    await store.close?.();
+    return { lost };
   }
 
   return {
@@ -97,13 +111,9 @@ export function createTokenCache<Properties = unknown>(
       const { size: entries, bytes, dropped } = parts.value.partitions.unsaved;
       return { entries, bytes, dropped };
     },
-    async close() {
-      if (closed) return { lost: 0 };
-      const lost = await parts.value.partitions.drain();
-      closed = true;
-      parts.close();
-      await store.close?.();
-      return { lost };
+    close() {
+      closing ??= close();
+      return closing;
     },
     get parts() {
       return open();
@@ -116,8 +126,9 @@ function createParts(
   store: Store,
   sealer: Sealer,
   emit: Emit,
-): { readonly value: CacheParts; close(): void } {
+): { readonly value: CacheParts; settled(): Promise<void>; close(): void } {
   const { runtime, namespace } = options;
+  const operations = createOperations();
   const tiers = createTwoTier<PartitionRecord>({
     store,
     codec: createRecordCodec({ sealer, namespace, runtime, emit }),
@@ -149,8 +160,10 @@ function createParts(
       emit,
       lease: options.refreshLease === "off" ? undefined : store.lease,
       refreshTokens: options.refreshTokens,
+      run: operations.run,
       forgetAll: () => tiers.clear(),
     },
+    settled: operations.settled,
     close() {
       partitions.close();
       tiers.close();

@@ -7,6 +7,7 @@ import type {
   AccountStatus,
 } from "../store/account-activity-store.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
+import type { OpenFailureReason } from "../telemetry/events.ts";
 import { activityFromRow, type AccountActivity } from "./account-activity.ts";
 import type { AccountRef } from "./account-ref.ts";
 import type { FailureOutcome } from "./outcome.ts";
@@ -66,6 +67,11 @@ export interface Activity {
   afterSignIn(subject: ActivitySubject, credentialFingerprint: string | undefined): Promise<void>;
   afterSuccess(subject: ActivitySubject, move: CredentialMove & { refreshed: boolean }): Promise<void>;
   afterFailure(subject: ActivitySubject, outcome: FailureOutcome, move: CredentialMove): Promise<void>;
+  /**
+   * Before a sign-out: looks at the row as it is, whatever any clock says.
+   * @returns what removes it afterwards, unless a sign-in has written it since.
+   */
+  beforeSignOut(accountKey: string): Promise<() => Promise<void>>;
   /** After a sign-out, unless a newer sign-in has written the row since `signedOutAtMs`. */
   remove(accountKey: string, signedOutAtMs: number): Promise<void>;
   /**
@@ -115,6 +121,30 @@ export function createActivity(options: ActivityOptions): Activity {
     }
   }
 
+  async function readRow(accountKey: string): Promise<AccountActivityRow | undefined> {
+    try {
+      return (await store.get(accountKey))?.row;
+    } catch (error) {
+      emit({ type: "activity-failed", partition: partitionLabel(accountKey), error });
+      return undefined;
+    }
+  }
+
+  async function removeUnless(
+    accountKey: string,
+    isNewer: (row: AccountActivityRow) => boolean,
+  ): Promise<void> {
+    try {
+      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+        const known = await store.get(accountKey);
+        if (!known || isNewer(known.row)) return;
+        if (await store.delete(accountKey, { ifRevision: known.revision })) return;
+      }
+    } catch (error) {
+      emit({ type: "activity-failed", partition: partitionLabel(accountKey), error });
+    }
+  }
+
   function isLeftOver(row: AccountActivityRow, isGone: IsGone): Promise<boolean> {
     const mayBe = !row.confirmed && runtime.now() - row.createdAt > UNCONFIRMED_MS;
     return mayBe ? isGone(row, row.accountKey) : Promise.resolve(false);
@@ -151,18 +181,17 @@ export function createActivity(options: ActivityOptions): Activity {
         const next = row && afterFailure(row, subject.role, outcome, move, runtime.now());
         return next && changed(subject, "failure", next);
       }),
-    async remove(accountKey, signedOutAtMs) {
-      try {
-        for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-          const known = await store.get(accountKey);
-          // A row made after the sign-out is a newer sign-in's, which may not have been confirmed yet.
-          if (!known || Math.max(known.row.createdAt, known.row.lastSignInAt ?? 0) > signedOutAtMs) return;
-          if (await store.delete(accountKey, { ifRevision: known.revision })) return;
-        }
-      } catch (error) {
-        emit({ type: "activity-failed", partition: partitionLabel(accountKey), error });
-      }
+    async beforeSignOut(accountKey) {
+      const before = await readRow(accountKey);
+      return () =>
+        removeUnless(
+          accountKey,
+          (row) => row.lastSignInAt !== before?.lastSignInAt || row.createdAt !== before?.createdAt,
+        );
     },
+    remove: (accountKey, signedOutAtMs) =>
+      // A row made after the sign-out is a newer sign-in's, which may not have been confirmed yet.
+      removeUnless(accountKey, (row) => Math.max(row.createdAt, row.lastSignInAt ?? 0) > signedOutAtMs),
     async *list(filter, isGone) {
       let cursor: string | undefined;
       do {
@@ -197,9 +226,17 @@ function createPropertySealing(options: ActivityOptions): {
 
   function open(row: AccountActivityRow): unknown {
     if (!row.sealedProperties) return undefined;
-    const opened = sealer.open(row.sealedProperties, context(row.accountKey));
-    if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as unknown;
-    emit({ type: "record-unreadable", partition: partitionLabel(row.accountKey), reason: opened.reason });
+    // A database may hand out text where bytes were.
+    const bytes = row.sealedProperties instanceof Uint8Array ? row.sealedProperties : new Uint8Array();
+    const opened = sealer.open(bytes, context(row.accountKey));
+    let reason: OpenFailureReason = "refused";
+    try {
+      if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as unknown;
+      reason = opened.reason;
+    } catch {
+      // Authentic and no JSON: as little use as what is not authentic, and no reason to list nobody.
+    }
+    emit({ type: "record-unreadable", partition: partitionLabel(row.accountKey), reason });
     return undefined;
   }
 

@@ -3,12 +3,14 @@ import { createListeners } from "./shared/listeners.ts";
 import { checkLimit, expiryAt } from "./shared/arguments.ts";
 import { memoryActivity } from "./memory-activity.ts";
 import { memoryLease, type MemoryLease } from "./memory-lease.ts";
-import { systemRuntime, type Runtime } from "../runtime.ts";
+import { checkedRuntime, checkOptionNames } from "../checks.ts";
+import type { Runtime } from "../runtime.ts";
 import type { Backplane } from "../store/backplane.ts";
 import type { BlobAdmin } from "../store/blob-admin.ts";
 import type { PutOptions, PutResult, Stored } from "../store/blob-store.ts";
 import type { Store } from "../store/store.ts";
 
+/** What {@link memoryStore} is made from. */
 export interface MemoryStoreOptions {
   /** The clock that values expire by. Default: the system's. */
   readonly runtime?: Runtime;
@@ -30,6 +32,7 @@ interface Entries {
   now(): number;
 }
 
+const KNOWN_OPTIONS = new Set(["runtime"]);
 const MAX_PAGE = 10_000;
 
 /**
@@ -38,9 +41,11 @@ const MAX_PAGE = 10_000;
  * Two token caches given the same object share it, as two processes share a database. Bytes are copied on
  * their way in and out. Expired values and leases are dropped when somebody asks for them and by
  * `admin.purgeExpired`; nothing else bounds the memory.
+ * @throws {OptionsError} naming the option.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
-  const { runtime = systemRuntime } = options;
+  checkOptionNames(options, KNOWN_OPTIONS, "memoryStore");
+  const runtime = checkedRuntime(options.runtime);
   const entries = createEntries(runtime);
   const leases = memoryLease(runtime);
   return {

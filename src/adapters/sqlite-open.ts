@@ -1,17 +1,18 @@
 /** Opening the database: ours or fresh, in WAL mode, safe when several processes do so at once. */
+import { statSync, unlinkSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { TokenkeepError } from "../errors.ts";
-import { openFailure, prepareFile } from "./sqlite-file.ts";
-import { isLocked, sqliteCode } from "./sqlite-errors.ts";
+import { isDamaged, isDiskFull, isLocked, isReadOnly, reasonOf } from "./sqlite-errors.ts";
+import { isGone, openFailure, prepareFile } from "./sqlite-file.ts";
 import { inTransaction } from "./sqlite-transaction.ts";
-import { APPLICATION_ID, CREATE_SCHEMA, SCHEMA_VERSION } from "./sqlite-schema.ts";
+import { APPLICATION_ID, CREATE_SCHEMA, SCHEMA_VERSION, TABLES } from "./sqlite-schema.ts";
 import type { Runtime } from "../runtime.ts";
-
-const SQLITE_NOTADB = 26;
-const SQLITE_CORRUPT = 11;
 
 /** A checkpoint under load may leave a large `-wal` behind; it is cut back to this. */
 const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024;
+
+/** How often a file may be taken away while it is being opened: each time by another process that gave up. */
+const MAX_ATTEMPTS = 3;
 
 export interface OpenOptions {
   readonly path: string;
@@ -27,15 +28,51 @@ export interface OpenOptions {
  * @throws {TokenkeepError} ERR_STORE_OPEN naming what is wrong with the file.
  */
 export function openDatabase(options: OpenOptions): DatabaseSync {
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    const db = openOnce(options);
+    if (db !== undefined) return db;
+  }
+  throw openFailure(`${options.path} was removed again and again while it was being opened`);
+}
+
+/** @returns `undefined` if the file was taken away meanwhile: what SQLite has open is nobody's. */
+function openOnce(options: OpenOptions): DatabaseSync | undefined {
+  const { path } = options;
   let db: DatabaseSync | undefined;
+  let created = false;
+  let isOurs = (): boolean => true;
   try {
-    prepareFile(options.path);
-    db = new DatabaseSync(options.path);
-    setUp(db, options);
-    return db;
+    const file = prepareFile(path);
+    if (file === undefined) return undefined;
+    created = file.created;
+    isOurs = () => !isGone(path, file.inode);
+    db = new DatabaseSync(path);
+    // Before anything is written: SQLite makes a missing file itself, and lets others read it.
+    if (isOurs()) setUp(db, options);
+    if (isOurs()) return db;
   } catch (error) {
-    db?.close();
-    throw describe(options.path, error);
+    if (isOurs()) {
+      if (created && db !== undefined) removeUnused(db, path);
+      db?.close();
+      throw describeFailure(path, error);
+    }
+  }
+  db?.close();
+  return undefined;
+}
+
+/**
+ * Takes away the file that was made for this call and never came to hold anything, e.g. on a full disk.
+ * Another process may be about to use it: the lock keeps it from doing so, and afterwards it sees that the
+ * file is gone and makes a new one.
+ */
+function removeUnused(db: DatabaseSync, path: string): void {
+  try {
+    // No journal file: another process that makes a new database would take it for its own.
+    db.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    if (statSync(path).size === 0) unlinkSync(path);
+  } catch {
+    // In use, or out of reach: left where it is, empty and private.
   }
 }
 
@@ -58,6 +95,26 @@ function setUp(db: DatabaseSync, options: OpenOptions): void {
   db.exec(`PRAGMA synchronous = ${full ? "FULL" : "NORMAL"}; PRAGMA fullfsync = ${full ? "ON" : "OFF"}`);
   db.exec(`PRAGMA journal_size_limit = ${MAX_IDLE_WAL_BYTES}; PRAGMA trusted_schema = OFF`);
   db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`);
+  checkReadable(db);
+  checkWritable(db);
+}
+
+/** One row of each table, so that what is damaged at its root is found at start. */
+function checkReadable(db: DatabaseSync): void {
+  for (const table of TABLES) db.prepare(`SELECT 1 FROM ${table} NOT INDEXED LIMIT 1`).get();
+}
+
+/**
+ * SQLite opens what it may not write to as read-only, and says so at the first write. This is one; it is
+ * undone before anything of it reaches the disk.
+ */
+function checkWritable(db: DatabaseSync): void {
+  try {
+    db.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${SCHEMA_VERSION}; ROLLBACK`);
+  } catch (error) {
+    // Locked, so somebody is writing. Whether this process may is looked at before the lock is.
+    if (!isLocked(error)) throw error;
+  }
 }
 
 /** Nothing is written before this has said whose file it is. */
@@ -99,12 +156,17 @@ function useWal(db: DatabaseSync, { path, runtime, lockTimeoutMs }: OpenOptions)
   }
 }
 
-function describe(path: string, error: unknown): TokenkeepError {
+/** What kept the file from being opened, as an ERR_STORE_OPEN that says why. */
+export function describeFailure(path: string, error: unknown): TokenkeepError {
   if (error instanceof TokenkeepError) return error;
   if (isLocked(error)) return openFailure(`${path} is locked by another process`, error);
-  const code = sqliteCode(error);
-  if (code === SQLITE_NOTADB || code === SQLITE_CORRUPT) {
+  if (isDamaged(error)) {
     return openFailure(`${path} is not a database, or a damaged one; move it away or restore it`, error);
   }
-  return openFailure(`${path} cannot be opened`, error);
+  if (isDiskFull(error)) return openFailure(`${path} cannot be opened, the disk is full`, error);
+  const reason = reasonOf(error);
+  if (!isReadOnly(error)) return openFailure(`${path} cannot be opened (${reason})`, error);
+  const needs =
+    "the user that runs it must own the file, its -wal and -shm (mode 600) and the folder (mode 700)";
+  return openFailure(`this process may not write to ${path} (${reason}); ${needs}`, error);
 }

@@ -3,8 +3,9 @@ import { checkTextKey, expiryAt } from "./shared/arguments.ts";
 import type { Connection } from "./sqlite-connection.ts";
 import type { BlobStore, GetOptions, PutOptions, PutResult, Stored } from "../store/blob-store.ts";
 
-// Bytes are left out where the caller has them; a NULL version to compare with leaves nothing out.
-const SELECT = `SELECT version, CASE WHEN version = ? THEN NULL ELSE bytes END AS bytes, expires_at
+// Bytes are left out where the caller has them; a NULL version to compare with leaves nothing out. The cast
+// changes no bytes: a hand on the file may have left text in their place.
+const SELECT = `SELECT version, CASE WHEN version = ? THEN NULL ELSE CAST(bytes AS BLOB) END AS bytes, expires_at
 FROM records WHERE key = ? AND expires_at > ?`;
 
 const CREATE = `INSERT INTO records (key, version, bytes, expires_at) VALUES (?, ?, ?, ?)

@@ -7,6 +7,8 @@ export const APPLICATION_ID = 0x746b_6b70;
 /** In `PRAGMA user_version`. A file with a larger one was written by a newer tokenkeep. */
 export const SCHEMA_VERSION = 1;
 
+export const TABLES = Object.freeze(["records", "leases", "account_activity"] as const);
+
 /** Every field of an activity row and its column. A field without a column does not compile. */
 export const ACTIVITY_COLUMNS = Object.freeze({
   accountKey: "account_key TEXT NOT NULL PRIMARY KEY COLLATE BINARY",

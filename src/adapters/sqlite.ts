@@ -1,7 +1,8 @@
 /** A store in one SQLite file, shared by the processes of one machine. Needs nothing but Node itself. */
 import { resolve } from "node:path";
+import { checkedChoice, checkedRuntime, checkOptionNames } from "../checks.ts";
 import { OptionsError } from "../errors.ts";
-import { systemRuntime, type Runtime } from "../runtime.ts";
+import type { Runtime } from "../runtime.ts";
 import { createListeners } from "./shared/listeners.ts";
 import { sqliteActivity } from "./sqlite-activity.ts";
 import { sqliteAdmin } from "./sqlite-admin.ts";
@@ -14,6 +15,7 @@ import { sqliteRecords } from "./sqlite-records.ts";
 import type { Backplane } from "../store/backplane.ts";
 import type { Store } from "../store/store.ts";
 
+/** What {@link sqliteStore} is made from. Only `path` is required. */
 export interface SqliteStoreOptions {
   /** The database file; created with mode 0600 if there is none. Its folder must exist, on a local disk. */
   readonly path: string;
@@ -39,7 +41,7 @@ export interface SqliteStoreOptions {
 /** What {@link sqliteStore} makes: a store with every optional capability. */
 export type SqliteStore = Required<Store>;
 
-const DEFAULTS = Object.freeze({ busyTimeoutMs: 50, lockTimeoutMs: 5_000, durability: "full" as const });
+const KNOWN_OPTIONS = new Set(["path", "runtime", "busyTimeoutMs", "lockTimeoutMs", "durability"]);
 
 /** SQLite takes its busy timeout as a 32-bit number. */
 const MAX_TIMEOUT_MS = 0x7fff_ffff;
@@ -56,8 +58,7 @@ const MAX_TIMEOUT_MS = 0x7fff_ffff;
  * others; not a database, another application's, or a newer tokenkeep's.
  */
 export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
-  const { runtime = systemRuntime, ...settings } = { ...DEFAULTS, ...options };
-  checkOptions(settings);
+  const { runtime, ...settings } = resolveOptions(options);
   // Absolute, so that it stays the same file when the process changes its folder.
   const path = resolve(settings.path);
   const db = openDatabase({ ...settings, path, runtime });
@@ -101,22 +102,27 @@ function sqliteBackplane(connection: Connection) {
   return { backplane, closeListeners: () => listeners.clear() };
 }
 
-function checkOptions(options: Required<Omit<SqliteStoreOptions, "runtime">>): void {
-  const { path, durability } = options;
+function resolveOptions(options: SqliteStoreOptions): Required<SqliteStoreOptions> {
+  checkOptionNames(options, KNOWN_OPTIONS, "sqliteStore");
+  return {
+    path: checkedPath(options.path),
+    runtime: checkedRuntime(options.runtime),
+    busyTimeoutMs: checkedTimeout(options.busyTimeoutMs, "busyTimeoutMs", 50),
+    lockTimeoutMs: checkedTimeout(options.lockTimeoutMs, "lockTimeoutMs", 5_000),
+    durability: checkedChoice(options.durability, "durability", ["full", "normal"]),
+  };
+}
+
+function checkedPath(path: string): string {
   if (typeof path !== "string" || path === "" || path.includes("\0")) {
     throw new OptionsError("path", "must be the path of a file");
   }
-  if (path === ":memory:" || path.startsWith("file:")) {
-    throw new OptionsError(
-      "path",
-      "must be the plain path of a file; for a store in memory use memoryStore()",
-    );
-  }
-  for (const name of ["busyTimeoutMs", "lockTimeoutMs"] as const) {
-    const value = options[name];
-    if (Number.isInteger(value) && value >= 0 && value <= MAX_TIMEOUT_MS) continue;
-    throw new OptionsError(name, "must be a whole number of milliseconds from 0");
-  }
-  if (durability === "full" || durability === "normal") return;
-  throw new OptionsError("durability", 'must be "full" or "normal"');
+  if (path !== ":memory:" && !path.startsWith("file:")) return path;
+  throw new OptionsError("path", "must be the plain path of a file; for a store in memory use memoryStore()");
+}
+
+function checkedTimeout(value: number | undefined, option: string, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (Number.isInteger(value) && value >= 0 && value <= MAX_TIMEOUT_MS) return value;
+  throw new OptionsError(option, "must be a whole number of milliseconds from 0");
 }

@@ -158,7 +158,8 @@ export function parseBlob(json: string): CacheBlob {
  * that is `null` is left out; nothing else is changed or dropped.
  *
  * @throws TokenkeepError `ERR_BLOB_INVALID` for what MSAL Node 7.2 would fail on, then or later: a section
- * or entity that is not an object, a required field that is not a string, an access token without scopes,
+ * or entity that is not an object, a required field that is not a string, an access token without scopes, a
+ * refresh token with half a surrogate pair,
  * tenant profiles that are not JSON objects, a token filed under another kind, and the keys `__proto__`
  * and `hasOwnProperty` anywhere.
  */
@@ -213,6 +214,9 @@ function checkedEntity(section: SectionName, entity: unknown): JsonObject {
   checkCredentialType(section, entity);
   if (section === "AccessToken" && String(entity["target"]).trim() === "") {
     throw invalid("an access token has no scopes");
+  }
+  if (section === "RefreshToken" && !String(entity["secret"]).isWellFormed()) {
+    throw invalid("a refresh token is not one that can be sent");
   }
   const nulls = schema.optional.filter((field) => entity[field] === null);
   for (const field of schema.optional) checkOptional(section, field, entity[field] ?? undefined);

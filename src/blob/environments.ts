@@ -7,6 +7,7 @@ import type {
   AppMetadataEntity,
   CacheBlob,
   CredentialEntity,
+  RefreshTokenEntity,
 } from "./entities.ts";
 import { accountKey, appMetadataKey, storedCredentialKey } from "./keys.ts";
 
@@ -28,7 +29,7 @@ export function canonicalizeBlob(blob: CacheBlob, nowSeconds: number): CacheBlob
     Account: rekeyed<AccountEntity>(blob.Account, (_key, _before, now) => accountKey(now)),
     IdToken: rekeyed(blob.IdToken, credential),
     AccessToken: rekeyed(notFromTheFuture(blob.AccessToken, nowSeconds), credential, laterCached),
-    RefreshToken: rekeyed(blob.RefreshToken, credential),
+    RefreshToken: rekeyed(blob.RefreshToken, refreshTokenKey),
     AppMetadata: rekeyed<AppMetadataEntity>(blob.AppMetadata, (_key, _before, now) => appMetadataKey(now)),
   };
   const changed = Object.keys(next).some((section) => next[section] !== blob[section]);
@@ -51,6 +52,15 @@ function rekeyed<E extends { readonly environment: string }>(
     if (kept === undefined || replaces(now, kept)) result.set(newKey, now);
   }
   return changed ? Object.fromEntries(result) : section;
+}
+
+/**
+ * MSAL Node files a refresh token without scopes, MSAL Python with them. Left there, Python's would stay beside
+ * every newer one, and be redeemed before it.
+ */
+function refreshTokenKey(key: string, before: RefreshTokenEntity, now: RefreshTokenEntity): string {
+  const { target: _target, ...withoutScopes } = now;
+  return storedCredentialKey(key, before, withoutScopes);
 }
 
 function laterCached(candidate: AccessTokenEntity, kept: AccessTokenEntity): boolean {

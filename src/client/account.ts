@@ -7,6 +7,8 @@ import { canonicalHomeAccountId } from "../partitions/partition.ts";
 /** Tenants that name nobody in particular: a token is never asked for "in" them. */
 const ANY_TENANT = new Set(["common", "organizations", "consumers", ""]);
 
+const OTHER_FIELDS = ["environment", "tenantId", "localAccountId", "username"] as const;
+
 /**
  * The account of a request in the form in which its tokens are stored: MSAL looks entries up by it, and
  * answers `account: null` where only the spelling of the environment differs (measured, msal-node 7.2.1).
@@ -22,6 +24,10 @@ export function requestedAccount(
 ): AccountRef {
   if (typeof account !== "object" || account === null || typeof account.homeAccountId !== "string") {
     throw new OptionsError("account", "is missing: pass an AccountInfo, or the AccountRef of a sign-in");
+  }
+  for (const field of OTHER_FIELDS) {
+    if (typeof (account[field] ?? "") !== "string")
+      throw new OptionsError(`account.${field}`, "must be text");
   }
   const asked = hasOwnAuthority && !ANY_TENANT.has(authority.tenant.toLowerCase()) && !authority.isAdfs;
   return {

@@ -44,8 +44,13 @@ export async function shared<R extends TokenResult | null>(
 ): Promise<R> {
   const { flights, key } = context.parts.partitions;
   // A web app and a worker of one process record different activity, so they do not share; they lease together.
-  const result = await flights.run(key(flow.partition), `${context.role} ${flow.flightKey()}`, work);
+  const result = await flights.run(key(flow.partition), `${context.role} ${requestName(flow)}`, work);
   return result && { ...result, correlationId: flow.search.correlationId ?? result.correlationId };
+}
+
+/** What is asked, and of whom: two clients of one application may have different authorities by default. */
+export function requestName(flow: CachedFlow): string {
+  return `${flow.search.authority} ${flow.flightKey()}`;
 }
 
 /** How a flow that is not silent reads, and asks. */
@@ -63,7 +68,7 @@ export function askUnderLease(
   let state: PartitionState = { status: "absent" };
   let answer: CacheAnswer = { result: undefined, reason: "no-cached-access-token" };
   return context.leases.run<TokenResult | null>({
-    key: leaseKey(context, flow.partition, flow.flightKey()),
+    key: leaseKey(context, flow.partition, requestName(flow)),
     async recheck() {
       state = await read();
       answer = answerFromState(context, flow, state);

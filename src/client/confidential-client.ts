@@ -91,13 +91,12 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
   checkOptions(options);
   const { auth, tokenCache, role = "web" } = options;
   const settings = createClientSettings(options, tokenCache.parts.runtime);
+  const parts = tokenCache.parts;
   const context: ClientContext = {
-    get parts() {
-      return tokenCache.parts;
-    },
+    parts,
     auth,
     authority: createAuthorityReader(auth, options.system?.protocolMode),
-    answers: createCacheAnswers(tokenCache.parts.runtime),
+    answers: createCacheAnswers(parts.runtime),
     role,
     settings: settings.current,
     leases: createClientLeases(options),
@@ -115,18 +114,20 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
       if (!outcome.ok) throw outcome.error;
       return outcome.result;
     },
-    acquireTokenByCode: (request, payload) => acquireTokenByCode(context, request, payload),
-    acquireTokenSilent: (request) => acquireTokenSilent(context, request),
-    acquireTokenByRefreshToken: (request) => acquireTokenByRefreshToken(context, request),
-    acquireTokenByClientCredential: (request) => acquireTokenByClientCredential(context, request),
-    acquireTokenOnBehalfOf: (request) => acquireTokenOnBehalfOf(context, request),
-    acquireTokenByUsernamePassword: (request) => acquireTokenByUsernamePassword(context, request),
-    removeAccount: (account) => removeAccount(context, account),
-    signOutEverywhere: (account) => signOutEverywhere(context, account),
+    acquireTokenByCode: (request, payload) => parts.run(() => acquireTokenByCode(context, request, payload)),
+    acquireTokenSilent: (request) => parts.run(() => acquireTokenSilent(context, request)),
+    acquireTokenByRefreshToken: (request) => parts.run(() => acquireTokenByRefreshToken(context, request)),
+    acquireTokenByClientCredential: (request) =>
+      parts.run(() => acquireTokenByClientCredential(context, request)),
+    acquireTokenOnBehalfOf: (request) => parts.run(() => acquireTokenOnBehalfOf(context, request)),
+    acquireTokenByUsernamePassword: (request) =>
+      parts.run(() => acquireTokenByUsernamePassword(context, request)),
+    removeAccount: (account) => parts.run(() => removeAccount(context, account)),
+    signOutEverywhere: (account) => parts.run(() => signOutEverywhere(context, account)),
     getTokenCache: () => cache,
     getLogger: (): Logger => settings.logger(),
     setLogger: (logger: Logger) => settings.setLogger(logger),
-    clearCache: () => context.parts.forgetAll(),
+    clearCache: () => parts.forgetAll(),
     SetAppTokenProvider: (provider: IAppTokenProvider) => settings.setAppTokenProvider(provider),
   };
 }

@@ -71,7 +71,7 @@ export function partitionOf(
   account: Pick<AccountRef, "homeAccountId" | "localAccountId">,
 ): Partition {
   const subject = authority.isAdfs ? account.localAccountId || account.homeAccountId : account.homeAccountId;
-  return userPartition(scopeOf(context, authority), subject);
+  return userPartition(scopeOf(context, authority), account.homeAccountId, subject);
 }
 
 export function activitySubject(

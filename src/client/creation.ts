@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { accountRef } from "../activity/account-ref.ts";
 import { TokenkeepError } from "../errors.ts";
+import { leaseAnswer } from "../partitions/held-lease.ts";
 import { randomId } from "../runtime.ts";
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
 import { assertOwnEntries } from "../msal/ownership.ts";
@@ -27,14 +28,18 @@ import type { TokenResult } from "./result.ts";
 
 type MsalClient = Parameters<Parameters<typeof runOperation>[2]>[0];
 
-/** Redeems an authorization code, once: callers who hand in the same code meanwhile share the answer. */
+/**
+ * Redeems an authorization code, once. Callers who make the very same request meanwhile share the answer; the
+ * same code with another verifier, nonce or redirect URI is another's request, and shares nothing.
+ */
 export function acquireTokenByCode(
   context: ClientContext,
   request: AuthorizationCodeRequest,
   payload?: AuthorizationCodePayload,
 ): Promise<TokenResult> {
   const code = createHash("sha256").update(String(request.code)).digest("base64url");
-  return context.parts.partitions.flights.run(`code:${code}`, context.auth.clientId, () =>
+  const asked = createHash("sha256").update(JSON.stringify([context.auth.clientId, request, payload]));
+  return context.parts.partitions.flights.run(`code:${code}`, asked.digest("base64url"), () =>
     redeemOnce(context, code, () =>
       create(context, request, (client) => client.acquireTokenByCode({ ...request }, payload)),
     ),
@@ -52,7 +57,8 @@ async function redeemOnce<R>(context: ClientContext, codeHash: string, redeem: (
   const { lease, namespace, runtime, emit } = context.parts;
   try {
     const owner = randomId(runtime);
-    const claim = await lease?.acquire(`${namespace}:code:${codeHash}`, { owner, ttlMs: CODE_CLAIM_MS });
+    const claiming = lease?.acquire(`${namespace}:code:${codeHash}`, { owner, ttlMs: CODE_CLAIM_MS });
+    const claim = claiming && (await leaseAnswer(runtime, claiming));
     if (claim && !claim.held) throw new TokenkeepError("ERR_CODE_REDEEMED", CODE_REDEEMED);
   } catch (error) {
     if (error instanceof TokenkeepError && error.code === "ERR_CODE_REDEEMED") throw error;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { lastExpiry } from "../blob/prune.ts";
 import type { CacheBlob } from "../blob/entities.ts";
-import { TokenkeepError } from "../errors.ts";
+import { isRetryable, TokenkeepError } from "../errors.ts";
 import { decodeClaims } from "../msal/cached-result.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { AuthenticationResult, OnBehalfOfRequest } from "../msal/types.ts";
@@ -107,21 +107,22 @@ async function keep(
 ): Promise<SaveOutcome> {
   const { partitions } = context.parts;
   const homeAccountId = result.account?.homeAccountId;
-  if (homeAccountId) {
-    const account = accountPartition(scopeOf(context, context.authority(obo.request)), homeAccountId);
-    const expiresAtMs = (lastExpiry(mine) ?? 0) * 1000;
-    try {
-      const known = await partitions.list(account, { id: obo.partition.id, kind: "obo", expiresAtMs });
-      if (isOlder(obo.request.oboAssertion, known.signedOutAtMs)) throw signedOut();
-    } catch (error) {
-      // Unlisted it must not be stored. The caller has its token; the next call asks the provider again.
-      if (error instanceof TokenkeepError && error.retryable) return { saved: false, record: undefined };
-      throw error;
-    }
+  // Unlisted it must not be stored: nobody could end it. The caller has its token; the next call asks again.
+  if (!homeAccountId) return UNLISTED;
+  const account = accountPartition(scopeOf(context, context.authority(obo.request)), homeAccountId);
+  const expiresAtMs = (lastExpiry(mine) ?? 0) * 1000;
+  try {
+    const known = await partitions.list(account, { id: obo.partition.id, kind: "obo", expiresAtMs });
+    if (isOlder(obo.request.oboAssertion, known.signedOutAtMs)) throw signedOut();
+  } catch (error) {
+    if (isRetryable(error)) return UNLISTED;
+    throw error;
   }
   const base = state.status === "present" ? state.record : undefined;
   return partitions.save(obo.partition, { creates: true, signsIn: false, base, mine, strengthens: false });
 }
+
+const UNLISTED: SaveOutcome = { saved: false, record: undefined };
 
 /** `iat` has whole seconds (RFC 7519 section 4.1.6): in doubt the assertion is the older one. */
 function isOlder(assertion: string, signedOutAtMs: number | undefined): boolean {

@@ -3,7 +3,7 @@ import { isRefreshTokenDead, isRefreshTokenRefused } from "../activity/outcome.t
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
 import { fingerprint } from "../blob/provenance.ts";
 import { TokenkeepError } from "../errors.ts";
-import { assertOwnAccount, assertOwnEntries } from "../msal/ownership.ts";
+import { assertOwnAccount, assertOwnEntries, ownedBy } from "../msal/ownership.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
@@ -32,11 +32,13 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
       const adopted = await adopt(context, silent, used, renewal);
       if (adopted) return adopted;
     }
+    if (used === undefined) refuseToJudge(state);
     if (isRefreshTokenDead(outcome.error)) await dropRefreshToken(context, silent, state);
     await noteFailure(context, silent, state, outcome.error, used);
     throw outcome.error;
   }
-  if (outcome.trace.tokenRequests > 0) {
+  // A proactive refresh that failed is MSAL's secret: the old token is the answer, and nothing was renewed.
+  if (outcome.saved) {
     const now = credentialOf(context, saved?.record, silent.account) ?? used;
     await context.parts.activity.afterSuccess(subjectOf(context, silent), { used, now, refreshed: true });
   }
@@ -93,9 +95,10 @@ async function store(
   context: ClientContext,
   silent: Silent,
   state: PartitionState,
-  mine: CacheBlob,
+  answered: CacheBlob,
 ): Promise<SaveOutcome> {
   const base = state.status === "present" ? state : undefined;
+  const mine = ownedBy(silent.account.homeAccountId, answered);
   assertOwnEntries(silent.partition, base?.record.blob ?? emptyBlob(), mine);
   return context.parts.partitions.save(silent.partition, {
     creates: false,
@@ -118,16 +121,19 @@ async function adopt(
   renewal: Renewal,
 ): Promise<TokenResult | undefined> {
   const state = await context.parts.partitions.read(silent.partition, { fresh: true });
-  if (state.status === "present" && state.level === "stale") {
-    // The store cannot tell whether there is a newer token: that is no reason to send anybody to the provider.
-    throw new TokenkeepError(
-      "ERR_STORE_UNAVAILABLE",
-      "the refresh token in memory was refused, and the store cannot say whether there is a newer one",
-      { retryable: true },
-    );
-  }
+  refuseToJudge(state);
   const now = state.status === "present" ? credentialOf(context, state.record, silent.account) : undefined;
   if (now === undefined || now === used) return undefined;
   const answer = answerFromState(context, silent, state);
   return answer.result ?? renew(context, silent, { ...renewal, state, isRetry: true });
+}
+
+/** A copy in memory does not say whether there is a newer token: nobody is sent to the provider for it. */
+function refuseToJudge(state: PartitionState): void {
+  if (state.status !== "present" || state.level !== "stale") return;
+  throw new TokenkeepError(
+    "ERR_STORE_UNAVAILABLE",
+    "the copy in memory has no good refresh token, and the store cannot say whether there is a newer one",
+    { retryable: true },
+  );
 }

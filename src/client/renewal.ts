@@ -33,7 +33,7 @@ export function withMetadata(
       tokenSource: asked && !result.fromCache ? "identity-provider" : "cache",
       cacheRefreshReason: asked ? reason : "not-applicable",
       cacheLevel: result.fromCache ? "L2" : "none",
-      saved: saved ? saved.saved : !asked,
+      saved: saved ? saved.saved : !asked || result.fromCache,
       durationInHttpMs: trace.durationMs,
     },
   };

@@ -13,7 +13,7 @@ export interface Silent extends CachedFlow {
 
 export function silentFlow(context: ClientContext, request: SilentFlowRequest): Silent {
   const authority = context.authority(request);
-  const account = requestedAccount(request.account, authority, request.authority !== undefined);
+  const account = requestedAccount(request.account, authority, namesAuthority(request));
   return {
     request,
     account,
@@ -57,4 +57,8 @@ function flightKey(context: ClientContext, request: SilentFlowRequest, account: 
 /** The account and the request, as the activity row sees them. */
 export function subjectOf(context: ClientContext, silent: Silent): ActivitySubject {
   return activitySubject(context, silent.partition, silent.account, silent.request);
+}
+
+function namesAuthority(request: SilentFlowRequest): boolean {
+  return request.authority !== undefined || Boolean(request.azureCloudOptions?.tenant);
 }

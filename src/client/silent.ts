@@ -1,6 +1,7 @@
+import { TokenkeepError } from "../errors.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
-import { answerFromMemory, answerFromState, shared } from "./cached-flow.ts";
+import { answerFromMemory, answerFromState, requestName, shared } from "./cached-flow.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
 import { renew } from "./renew.ts";
@@ -29,10 +30,11 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
   // Nobody has signed in: there is nothing to renew or to wait for, and MSAL says so without a call.
   if (state.status === "absent") return renew(context, silent, unleased(state, answer));
   return context.leases.run({
-    key: leaseKey(context, silent.partition, silent.flightKey()),
+    key: leaseKey(context, silent.partition, requestName(silent)),
     // Past L1: somebody else may have renewed the token already, or the user has signed in again.
     async recheck() {
       state = await partitions.read(silent.partition, { fresh: true });
+      assertMaySpend(context, state);
       answer = answerFromState(context, silent, state);
       if (answer.result) return served(context, silent, answer.result);
       if (state.status === "present") return undefined;
@@ -41,6 +43,18 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
     meanwhile: () => stillValid(context, silent, state),
     work: (guard) => renew(context, silent, { state, reason: reasonOf(answer), guard }),
   });
+}
+
+/** A copy in memory may hold a refresh token that is spent; using it twice may end the user's session. */
+function assertMaySpend(context: ClientContext, state: PartitionState): void {
+  if (context.parts.refreshTokens === "reusable") return;
+  if (state.status === "present" && state.level === "stale") {
+    throw new TokenkeepError(
+      "ERR_STORE_UNAVAILABLE",
+      "the store cannot say whether the refresh token in memory is still unspent; nothing was spent",
+      { retryable: true },
+    );
+  }
 }
 
 function unleased(state: PartitionState, answer: CacheAnswer): Renewal {

@@ -6,10 +6,12 @@ import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { types } from "node:util";
 
+import { checkedRuntime, checkOptionNames } from "../checks.ts";
 import { OptionsError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { isKeyId } from "./format.ts";
 
+const KNOWN_OPTIONS = new Set(["sealing", "opening"]);
 const KEY_BYTES = 32;
 const KEY_TEXT = /^(?:[A-Za-z0-9+/]{43}=?|[A-Za-z0-9_-]{43}=?)$/;
 const KEY_ID_RULE = "must be 1 to 32 characters of A-Z a-z 0-9 . _ -";
@@ -25,6 +27,7 @@ export interface KeyRing {
   find(keyId: string): KeyObject | undefined;
 }
 
+/** One key of a ring and the id it goes by. */
 export interface KeyEntry {
   /** 1 to 32 characters of `[A-Za-z0-9._-]`. It stands in clear in every record. */
   readonly id: string;
@@ -32,6 +35,7 @@ export interface KeyEntry {
   readonly key: Uint8Array | string;
 }
 
+/** The keys of {@link createKeyRing}. */
 export interface KeyRingOptions {
   /** Seals, and opens what was sealed under it. */
   readonly sealing: KeyEntry;
@@ -44,7 +48,8 @@ export interface KeyRingOptions {
  * different keys; the error names the option and shows nothing of it.
  */
 export function createKeyRing(options: KeyRingOptions): KeyRing {
-  const { sealing, opening = [] } = (options ?? {}) as Partial<KeyRingOptions>;
+  checkOptionNames(options, KNOWN_OPTIONS, "createKeyRing");
+  const { sealing, opening = [] } = options as Partial<KeyRingOptions>;
   if (!Array.isArray(opening)) throw new OptionsError("opening", "must be an array of { id, key }");
   return ringOf([
     { name: "sealing", entry: sealing },
@@ -57,9 +62,11 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
  * space. The first is the sealing key. From `#` at the start of a line or after white space, the rest of the
  * line is a comment.
  *
- * Throws {@link OptionsError} with `option` as its name; it counts entries and shows nothing of them.
+ * Throws {@link OptionsError} with `option`, by default `keys`, as its name; it counts entries and shows nothing
+ * of them.
  */
-export function parseKeys(text: string, option: string): KeyRing {
+export function parseKeys(text: string, option = "keys"): KeyRing {
+  if (typeof text !== "string") throw new OptionsError(option, "must be a text of entries `id:key`");
   const entries = text
     .replace(/(^|\s)#.*$/gm, "$1")
     .split(/[\s,]+/)
@@ -70,12 +77,13 @@ export function parseKeys(text: string, option: string): KeyRing {
 
 /**
  * A new random key as an entry for {@link parseKeys}: `id:key`, base64url. `id` defaults to `k-` and 8
- * random hexadecimal digits. The text is a secret.
+ * random hexadecimal digits. The text is a secret. `runtime` is for tests; default: the system's.
  */
-export function generateKey(runtime: Runtime, id?: string): string {
-  const keyId = id ?? `k-${Buffer.from(runtime.randomBytes(4)).toString("hex")}`;
+export function generateKey(runtime?: Runtime, id?: string): string {
+  const { randomBytes } = checkedRuntime(runtime);
+  const keyId = id ?? `k-${Buffer.from(randomBytes(4)).toString("hex")}`;
   if (!isKeyId(keyId)) throw new OptionsError("id", KEY_ID_RULE);
-  const key = runtime.randomBytes(KEY_BYTES);
+  const key = randomBytes(KEY_BYTES);
   try {
     return `${keyId}:${Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("base64url")}`;
   } finally {

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 
+import { checkedRuntime } from "../checks.ts";
 import { OptionsError } from "../errors.ts";
 import { randomId } from "../runtime.ts";
 import type { Runtime } from "../runtime.ts";
@@ -30,7 +31,7 @@ const OWNER_ONLY = 0o600;
  */
 export function keysFromEnv(name: string, env: NodeJS.ProcessEnv = process.env): KeyRing {
   // Who passes the keys in place of the variable's name must not find them in the error.
-  if (!/^(?:[A-Z_][A-Z0-9_]*|[A-Za-z_][A-Za-z0-9_]{0,31})$/.test(name)) {
+  if (typeof name !== "string" || !/^(?:[A-Z_][A-Z0-9_]*|[A-Za-z_][A-Za-z0-9_]{0,31})$/.test(name)) {
     throw new OptionsError("name", "must be the name of an environment variable");
   }
   const text = env[name];
@@ -57,14 +58,16 @@ export function keysFromFile(path: string): KeyRing {
  * Makes a file with one new key, mode 0600, if there is nothing at `path`. Of several processes that start
  * together one makes it, and none sees it half written. True if this call made it.
  *
- * Throws {@link OptionsError}, named `path`. The file system must know hard links.
+ * Throws {@link OptionsError}, named `path`. The file system must know hard links. `runtime` is for tests;
+ * default: the system's.
  */
-export function writeNewKeyFile(path: string, runtime: Runtime): boolean {
+export function writeNewKeyFile(path: string, runtime?: Runtime): boolean {
+  const source = checkedRuntime(runtime);
   return attempt(path, "created", () => {
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
-    const draft = `${path}.${randomId(runtime)}.new`;
+    const draft = `${path}.${randomId(source)}.new`;
     try {
-      writePrivateFile(draft, `${generateKey(runtime)}\n`);
+      writePrivateFile(draft, `${generateKey(source)}\n`);
       return linkIfAbsent(draft, path);
     } finally {
       rmSync(draft, { force: true });

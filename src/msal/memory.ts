@@ -1,5 +1,6 @@
 /** What tokenkeep does to the memory of an MSAL client: through its public `TokenCache` only. */
-import { serializeBlob, parseBlob, type CacheBlob } from "../blob/entities.ts";
+import { blobFromObject, SECTIONS, serializeBlob, type CacheBlob } from "../blob/entities.ts";
+import { canonicalHomeAccountId } from "../partitions/partition.ts";
 import type { ISerializableTokenCache, TokenCache } from "@azure/msal-node";
 
 /** MSAL keeps what it learned about authorities in the same store; it is nobody's token and may stay. */
@@ -20,5 +21,24 @@ export function replaceMemory(cache: ISerializableTokenCache, blob: CacheBlob): 
 
 /** What an MSAL client holds now, unknown fields and sections of the loaded blob included. */
 export function readMemory(cache: ISerializableTokenCache): CacheBlob {
-  return parseBlob(cache.serialize());
+  return blobFromObject(normalised(JSON.parse(cache.serialize())));
+}
+
+type Section = Record<string, Record<string, unknown>>;
+
+/**
+ * MSAL copies claims and fields as the provider sent them: a number where the schema has text must not make a
+ * whole answer unstorable, and Entra ID's home account ids compare without case.
+ */
+function normalised(blob: unknown): unknown {
+  for (const section of SECTIONS) {
+    for (const entity of Object.values((blob as Record<string, Section | undefined>)[section] ?? {})) {
+      for (const [field, value] of Object.entries(entity)) {
+        if (typeof value === "number" || typeof value === "boolean") entity[field] = `${value}`;
+      }
+      const { home_account_id: id } = entity;
+      if (typeof id === "string") entity["home_account_id"] = canonicalHomeAccountId(id);
+    }
+  }
+  return blob;
 }

@@ -1,4 +1,5 @@
-import { SECTIONS, type CacheBlob } from "../blob/entities.ts";
+import { credentialKey } from "../blob/keys.ts";
+import { SECTIONS, type CacheBlob, type CredentialEntity } from "../blob/entities.ts";
 import { sameJson } from "../blob/json.ts";
 import { TokenkeepError } from "../errors.ts";
 import { canonicalHomeAccountId, type Partition } from "../partitions/partition.ts";
@@ -47,4 +48,31 @@ function belongs(partition: Partition, homeAccountId: string): boolean {
       // One assertion speaks for one subject, whoever that is.
       return true;
   }
+}
+
+/**
+ * A refresh may be answered without `id_token` and `client_info` (OpenID Connect Core section 12.2 allows it):
+ * MSAL then files the tokens under nobody (msal-node 7.2.1). They belong to whom the refresh token belonged to.
+ */
+export function ownedBy(homeAccountId: string, blob: CacheBlob): CacheBlob {
+  return {
+    ...blob,
+    AccessToken: reowned(homeAccountId, blob.AccessToken),
+    RefreshToken: reowned(homeAccountId, blob.RefreshToken),
+  };
+}
+
+function reowned<E extends CredentialEntity>(
+  homeAccountId: string,
+  entities: Readonly<Record<string, E>>,
+): Record<string, E> {
+  const owned: Record<string, E> = {};
+  for (const [key, entity] of Object.entries(entities))
+    if (entity.home_account_id !== "") owned[key] = entity;
+  for (const entity of Object.values(entities)) {
+    if (entity.home_account_id !== "") continue;
+    const named = { ...entity, home_account_id: homeAccountId };
+    owned[credentialKey(named)] = named;
+  }
+  return owned;
 }

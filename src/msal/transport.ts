@@ -19,6 +19,8 @@ export function createFetchTransport(runtime: Runtime, timeoutMs: number): INetw
       const response = await fetch(url, {
         ...init,
         headers: options?.headers ?? {},
+        // A token endpoint does not move: following it would send the secret and the refresh token elsewhere.
+        redirect: "error",
         signal: abort.signal,
       });
       return {

@@ -1,7 +1,7 @@
 import { TokenkeepError } from "../errors.ts";
 import { storeKey, type Core } from "./core.ts";
 import type { Partition } from "./partition.ts";
-import type { AccountRecord, ListedPartition } from "./record.ts";
+import type { AccountRecord, ListedPartition, PartitionRecord } from "./record.ts";
 import { ttlOf } from "./retention.ts";
 import { afterConflict, MAX_ATTEMPTS } from "./save.ts";
 
@@ -36,29 +36,35 @@ export async function listPartition(
   return withWaitingStamp(core, storeKey(core, partition), listed);
 }
 
-/** Stamps the sign-out everywhere. @returns what has to be marked now. @throws retryable */
+/**
+ * Stamps the sign-out everywhere.
+ * @returns what has to be marked now; not whole if the record had been damaged: then its list is lost.
+ * @throws retryable
+ */
 export async function stampSignedOut(
   core: Core,
   partition: Partition,
   signedOutAtMs: number,
-): Promise<AccountRecord> {
-  return update(core, partition, (record) => ({
-    ...record,
-    signedOutAtMs: Math.max(record.signedOutAtMs ?? 0, signedOutAtMs),
-  }));
+): Promise<{ readonly record: AccountRecord; readonly isWhole: boolean }> {
+  let isWhole = true;
+  const record = await update(core, partition, (known, found) => {
+    isWhole &&= found !== "refused";
+    return { ...known, signedOutAtMs: Math.max(known.signedOutAtMs ?? 0, signedOutAtMs) };
+  });
+  return { record, isWhole };
 }
 
 /** Compare-and-swap until it lands; expired entries go with every write. */
 async function update(
   core: Core,
   partition: Partition,
-  change: (record: AccountRecord) => AccountRecord | undefined,
+  change: (record: AccountRecord, found: PartitionRecord["type"] | undefined) => AccountRecord | undefined,
 ): Promise<AccountRecord> {
   const key = storeKey(core, partition);
   let there = await core.tiers.read(key, { fresh: true });
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const record = there?.value.type === "account" ? there.value : EMPTY;
-    const changed = change(record);
+    const changed = change(record, there?.value.type);
     if (!changed) return record;
     const nowMs = core.runtime.now();
     const next: AccountRecord = {

@@ -164,11 +164,18 @@ function accountFrom(layout: Record<string, unknown>): AccountRecord {
     seq: count(layout["s"]),
     signedOutAtMs: layout["out"] === undefined ? undefined : count(layout["out"]),
     partitions: partitions.map((entry: Record<string, unknown>): ListedPartition => ({
-      id: text(entry["id"]),
+      id: partitionId(entry["id"]),
       kind: text(entry["kind"]) as ListedPartition["kind"],
       expiresAtMs: count(entry["expiresAtMs"]),
     })),
   };
+}
+
+function partitionId(value: unknown): string {
+  const id = text(value);
+  // Throws for one that cannot be read back.
+  decodeURIComponent(id);
+  return id;
 }
 
 function provenanceFrom(value: unknown): Provenance {

@@ -45,7 +45,7 @@ export async function acquireLease(
   const sentAt = instantNow(runtime);
   const asked = (async (): Promise<LeaseResult> => source.acquire(key, { owner, ttlMs }))();
   try {
-    const result = await inTime(terms, asked);
+    const result = await leaseAnswer(terms.runtime, asked, terms.callMs);
     if (!result.held) return { status: "taken", remainingMs: result.remainingMs };
     return { status: "held", lease: hold(source, { key, owner, sentAt }, terms) };
   } catch (error) {
@@ -79,7 +79,8 @@ function hold(source: RefreshLease, { key, owner, sentAt }: Taken, terms: LeaseT
   async function renew(): Promise<void> {
     const askedAt = instantNow(runtime);
     try {
-      if (await inTime(terms, source.renew(key, { owner, ttlMs }))) confirmedAt = askedAt;
+      if (await leaseAnswer(terms.runtime, source.renew(key, { owner, ttlMs }), terms.callMs))
+        confirmedAt = askedAt;
       else ended = true;
     } catch (error) {
       terms.onFailure("lease renew", error);
@@ -104,7 +105,7 @@ function hold(source: RefreshLease, { key, owner, sentAt }: Taken, terms: LeaseT
       ended = true;
       runtime.clearTimer(timer);
       try {
-        await inTime(terms, source.release(key, { owner }));
+        await leaseAnswer(terms.runtime, source.release(key, { owner }), terms.callMs);
       } catch (error) {
         terms.onFailure("lease release", error);
       }
@@ -117,8 +118,11 @@ function lost(): TokenkeepError {
   return new TokenkeepError("ERR_STORE_UNAVAILABLE", message, { retryable: true });
 }
 
+/** As long as SQLite waits for a lock: whoever is merely slow is not taken for dead. */
+export const LEASE_CALL_MS = 6_000;
+
 /** Settles as `call` does, or rejects when its time is up: a backend that never answers is a dead one. */
-function inTime<T>({ runtime, callMs }: LeaseTerms, call: Promise<T>): Promise<T> {
+export function leaseAnswer<T>(runtime: Runtime, call: Promise<T>, callMs = LEASE_CALL_MS): Promise<T> {
   return new Promise((resolve, reject) => {
     const timeIsUp = (): void =>
       reject(

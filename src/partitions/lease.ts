@@ -2,7 +2,13 @@
 import { isRetryable, TokenkeepError } from "../errors.ts";
 import { sleep, type Runtime } from "../runtime.ts";
 import type { RefreshLease } from "../store/refresh-lease.ts";
-import { acquireLease, type HeldLease, type LeaseTerms, type RequestGuard } from "./held-lease.ts";
+import {
+  acquireLease,
+  LEASE_CALL_MS,
+  type HeldLease,
+  type LeaseTerms,
+  type RequestGuard,
+} from "./held-lease.ts";
 
 export type { RequestGuard } from "./held-lease.ts";
 
@@ -61,8 +67,6 @@ const SEND_MARGIN_MS = 1_000;
  * died; one that lives renews. Where it is not, a lease outlasts a whole request.
  */
 const REUSABLE_TTL_MS = 10_000;
-/** As long as SQLite waits for a lock: whoever is merely slow is not taken for dead. */
-const CALL_MS = 6_000;
 const POLL_FIRST_MS = 20;
 const POLL_MAX_MS = 250;
 
@@ -139,6 +143,6 @@ function termsFor(options: LeasesOptions): LeaseTerms {
     ttlMs: mode === "one-time" ? longestMs : Math.min(longestMs, REUSABLE_TTL_MS),
     requestMs: mode === "one-time" ? requestTimeoutMs + SEND_MARGIN_MS : 0,
     maxHoldMs: 2 * longestMs,
-    callMs: CALL_MS,
+    callMs: LEASE_CALL_MS,
   };
 }

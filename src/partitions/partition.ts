@@ -34,10 +34,14 @@ export function canonicalHomeAccountId(homeAccountId: string): string {
   return ENTRA_HOME_ACCOUNT_ID.test(homeAccountId) ? homeAccountId.toLowerCase() : homeAccountId;
 }
 
-/** One user of one application. On ADFS pass the `localAccountId`, which is what identifies a user there. */
-export function userPartition(scope: PartitionScope, homeAccountId: string): Partition {
-  const subject = canonicalHomeAccountId(requireText(homeAccountId, "homeAccountId"));
-  return make("user", scope, [subject], subject);
+/** One user of one application. On ADFS the subject is the `localAccountId`, which identifies a user there. */
+export function userPartition(
+  scope: PartitionScope,
+  homeAccountId: string,
+  subject: string = homeAccountId,
+): Partition {
+  const owner = canonicalHomeAccountId(requireText(homeAccountId, "homeAccountId"));
+  return make("user", scope, [canonicalHomeAccountId(subject)], owner);
 }
 
 /** The application's own tokens in one tenant (client credentials). */

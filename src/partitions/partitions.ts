@@ -17,7 +17,7 @@ import type {
   TokenRecord,
 } from "./record.ts";
 import { createReplay, type Replay } from "./replay.ts";
-import { ttlOf, type Retention } from "./retention.ts";
+import type { Retention } from "./retention.ts";
 import { save, type SaveOutcome } from "./save.ts";
 import { signOut, type SignOutOutcome } from "./sign-out.ts";
 import type { Spill } from "./spill.ts";
@@ -54,8 +54,8 @@ export interface Partitions {
   account(account: Partition): Promise<AccountRecord>;
   /** Lists a partition in the account record, before its own record is written. @throws retryable */
   list(account: Partition, entry: ListedPartition): Promise<AccountRecord>;
-  /** Leaves a mark under a key of its own. @returns false if it was there already. @throws retryable */
-  spend(flow: Partition): Promise<boolean>;
+  /** Leaves a mark under a key of its own, kept for `ttlMs`. @returns false if it was there already. @throws retryable */
+  spend(flow: Partition, ttlMs: number): Promise<boolean>;
   /** Shared work per partition; sign-out detaches it. */
   readonly flights: SingleFlight;
   /** Results that the store does not have yet. */
@@ -99,7 +99,7 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     signOutEverywhere: (account, derived) => signOutEverywhere(core, account, derived),
     account: (account) => readAccountRecord(core, account),
     list: (account, entry) => listPartition(core, account, entry),
-    spend: (flow) => spend(core, flow),
+    spend: (flow, ttlMs) => spend(core, flow, ttlMs),
     flights: core.flights,
     unsaved,
     drain: () => replay.drain(),
@@ -162,11 +162,17 @@ async function signOutEverywhere(
   const signedOutAtMs = core.runtime.now();
   let listed: readonly Partition[] = [];
   let stamped = true;
+  let whole = true;
   try {
-    listed = partitionsOf(account, await stampSignedOut(core, account, signedOutAtMs));
+    const { record, isWhole } = await stampSignedOut(core, account, signedOutAtMs);
+    listed = partitionsOf(account, record);
+    whole = isWhole;
   } catch (error) {
     if (!(error instanceof TokenkeepError)) throw error;
     stamped = false;
+    // What this process knows of it at least, it can end at once in this process.
+    const held = await core.tiers.read(storeKey(core, account)).catch(() => undefined);
+    if (held?.value.type === "account") listed = partitionsOf(account, held.value);
     core.unsaved.addStamp(storeKey(core, account), account, signedOutAtMs);
     core.unsaved.persist(storeKey(core, account));
     core.requestReplay("later");
@@ -174,13 +180,13 @@ async function signOutEverywhere(
   const outcomes = await Promise.all([...derived, ...listed].map((partition) => signOut(core, partition)));
   return {
     status: stamped && outcomes.every((outcome) => outcome.status === "done") ? "done" : "pending",
-    durable: stamped && outcomes.every((outcome) => outcome.durable),
+    durable: stamped && whole && outcomes.every((outcome) => outcome.durable),
   };
 }
 
 /** The stamp first, then whatever the record lists: the store can finally tell what that is. */
 async function replayStamp(core: Core, key: string, entry: UnsavedStamp): Promise<void> {
-  const record = await stampSignedOut(core, entry.partition, entry.signedOutAtMs);
+  const { record } = await stampSignedOut(core, entry.partition, entry.signedOutAtMs);
   core.unsaved.settle(key, entry);
   await Promise.all(partitionsOf(entry.partition, record).map((partition) => signOut(core, partition)));
 }
@@ -189,9 +195,8 @@ function partitionsOf(account: Partition, record: AccountRecord): Partition[] {
   return record.partitions.map((entry) => partitionFromId(entry.id, account.homeAccountId ?? ""));
 }
 
-async function spend(core: Core, flow: Partition): Promise<boolean> {
+async function spend(core: Core, flow: Partition, ttlMs: number): Promise<boolean> {
   const record: PartitionRecord = { type: "spent" };
-  const ttlMs = ttlOf(flow.kind, record, core.runtime.now(), core.retention);
   const result = await core.tiers.put(storeKey(core, flow), record, { ifVersion: null, ttlMs });
   return result.stored;
 }

@@ -3,12 +3,19 @@ import { partitionLabel } from "../telemetry/emitter.ts";
 import { currentOf } from "./change.ts";
 import { applyContext, type Core } from "./core.ts";
 import { ttlOf } from "./retention.ts";
-import { afterConflict, MAX_ATTEMPTS } from "./save.ts";
+import { afterConflict, MAX_ATTEMPTS, reportFault } from "./save.ts";
 import { replayRemoval } from "./sign-out.ts";
-import { applyEntry, type UnsavedEntry, type UnsavedStamp, type UnsavedTokens } from "./unsaved.ts";
+import {
+  applyEntry,
+  type UnsavedEntry,
+  type UnsavedResults,
+  type UnsavedStamp,
+  type UnsavedTokens,
+} from "./unsaved.ts";
 
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 30_000;
+const MAX_FAILURES = 3;
 
 export interface Replay {
   readonly request: (when: "now" | "later") => void;
@@ -52,10 +59,14 @@ export function createReplay(
   }
 
   async function replayAll(): Promise<number> {
-    for (const key of unsaved.keys()) {
+    let failures = 0;
+    for (const key of urgentFirst(unsaved)) {
       const entry = unsaved.get(key);
-      // One failure says enough about a store that is down: the rest would only wait for it in turn.
-      if (entry && (await replayEntry(key, entry)) === "store-failed") break;
+      if (!entry || (await replayEntry(key, entry)) !== "store-failed") continue;
+      // One record that the store never takes must not hold up the others; several failures mean the store.
+      unsaved.postpone(key);
+      failures += 1;
+      if (failures === MAX_FAILURES) break;
     }
     delayMs = unsaved.size === 0 ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
     if (unsaved.size > 0) request("later");
@@ -73,7 +84,10 @@ export function createReplay(
       else if (!(await replayTokens(core, key, entry))) return "not-yet";
       return "stored";
     } catch (error) {
-      if (!(error instanceof TokenkeepError)) throw error;
+      if (!(error instanceof TokenkeepError)) {
+        reportFault(core, "replay", error);
+        return "not-yet";
+      }
       return error.code === "ERR_STORE_UNAVAILABLE" ? "store-failed" : "not-yet";
     }
   }
@@ -88,9 +102,18 @@ export function createReplay(
   };
 }
 
+/** A sign-out that waits lets others go on serving the account: it comes before any tokens. */
+function urgentFirst(unsaved: UnsavedResults): string[] {
+  const isTokens = (key: string): number => (unsaved.get(key)?.kind === "tokens" ? 1 : 0);
+  return unsaved.keys().toSorted((a, b) => isTokens(a) - isTokens(b));
+}
+
 async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Promise<boolean> {
   let there = await core.tiers.read(key, { fresh: true });
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    // Stored meanwhile by a refresh that was built on it: what it was built from is spent, and must not come back.
+    if (core.unsaved.get(key) !== entry) return true;
+    if (core.unsaved.isHeld(entry)) return false;
     const applied = applyEntry(currentOf(there?.value), entry, applyContext(core));
     if ("superseded" in applied) {
       core.emit({ type: "write-superseded", partition: partitionLabel(key), reason: applied.superseded });

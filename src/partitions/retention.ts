@@ -33,8 +33,6 @@ export function ttlOf(
   switch (record.type) {
     case "removed":
       return retention.removalMarkerTtlMs;
-    case "spent":
-      return DAY_MS;
     case "account": {
       const ends = record.partitions.map((entry) => entry.expiresAtMs);
       // The stamp must outlive every assertion issued before it.
@@ -44,6 +42,8 @@ export function ttlOf(
     case "tokens":
       if (kind === "user") return retention.userTtlMs;
       return Math.max(SHORTEST_TTL_MS, (lastExpiry(record.blob) ?? 0) * 1000 - nowMs);
+    // A mark has the lifetime it was given; a refused record is never written.
+    case "spent":
     case "refused":
       return SHORTEST_TTL_MS;
   }

@@ -47,15 +47,21 @@ export async function save(core: Core, partition: Partition, change: Change): Pr
   const key = storeKey(core, partition);
   let last: TokenRecord | undefined;
   let there: Read<PartitionRecord> | undefined;
+  let perhapsThere: TokenRecord | undefined;
+  let release = (): void => undefined;
   try {
     there = await startingPoint(core, key, change);
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const waiting = core.unsaved.get(key);
+      release();
+      release = core.unsaved.hold(waiting);
       const current = seenHere(core, key, there?.value);
-      const applied = applyChange(current, change, applyContext(core));
+      const applied = applyAgain(core, current, change, perhapsThere);
       if ("superseded" in applied) return superseded(core, key, applied.superseded, current);
       if (!applied.changed && !waiting) return { saved: true, record: applied.next };
       last = applied.next;
+      const certainlyNot = perhapsThere;
+      perhapsThere ??= last;
       const result = await core.tiers.put(key, last, {
         ifVersion: there?.version ?? null,
         ttlMs: ttlOf(partition.kind, last, core.runtime.now(), core.retention),
@@ -69,12 +75,40 @@ export async function save(core: Core, partition: Partition, change: Change): Pr
         return { saved: true, record: last };
       }
       core.emit({ type: "conflict", partition: partitionLabel(key), attempt });
+      if (!result.uncertain) perhapsThere = certainlyNot;
       there = await afterConflict(core, key, attempt, result.current);
     }
   } catch (error) {
-    if (!(error instanceof TokenkeepError)) throw error;
+    // Whatever went wrong, also in somebody's adapter: the provider's answer is not lost.
+    if (!(error instanceof TokenkeepError)) reportFault(core, "save", error);
+  } finally {
+    release();
   }
-  return queue(core, partition, change, { computed: last, seen: there?.value });
+  return queue(core, partition, change, { computed: last, perhapsThere, seen: there?.value });
+}
+
+/**
+ * A sign-in whose write may have landed keeps the place it had then: another process may have renewed its refresh
+ * token since, and the spent one must not come back as the younger of the two.
+ */
+function applyAgain(
+  core: Core,
+  current: Current,
+  change: Change,
+  perhapsThere: TokenRecord | undefined,
+): ReturnType<typeof applyChange> {
+  if (!perhapsThere || !change.creates) return applyChange(current, change, applyContext(core));
+  const { provenance, incarnation } = perhapsThere;
+  if (current?.type === "removed") {
+    // The sign-out has seen the life that this sign-in began or joined, and ended it.
+    if (current.incarnation === incarnation) return { superseded: "removed" };
+    return applyChange(current, change, applyContext(core));
+  }
+  return applyChange(
+    current,
+    { ...change, provenance },
+    { ...applyContext(core), newIncarnation: () => incarnation },
+  );
 }
 
 /**
@@ -108,17 +142,28 @@ function queue(
   core: Core,
   partition: Partition,
   change: Change,
-  tried: { readonly computed: TokenRecord | undefined; readonly seen: PartitionRecord | undefined },
+  tried: {
+    readonly computed: TokenRecord | undefined;
+    readonly perhapsThere: TokenRecord | undefined;
+    readonly seen: PartitionRecord | undefined;
+  },
 ): SaveOutcome {
   const key = storeKey(core, partition);
   // What the attempt saw counts also where L1 is no longer trusted: a sign-in must be younger than that.
   const current = seenHere(core, key, core.tiers.peek(key) ?? tried.seen ?? change.base);
-  const applied = applyChange(current, change, {
-    ...applyContext(core),
-    newIncarnation: () => tried.computed?.incarnation ?? randomId(core.runtime),
-  });
+  const applied = tried.perhapsThere
+    ? applyAgain(core, current, change, tried.perhapsThere)
+    : applyChange(current, change, {
+        ...applyContext(core),
+        newIncarnation: () => tried.computed?.incarnation ?? randomId(core.runtime),
+      });
   if ("superseded" in applied) return superseded(core, key, applied.superseded, current);
   core.unsaved.addTokens(key, partition, change, { record: applied.next, on: current });
   core.requestReplay("later");
   return { saved: false, record: applied.next };
+}
+
+/** An error that no store should throw, and that must not cost anybody a token. */
+export function reportFault(core: Pick<Core, "emit">, operation: string, error: unknown): void {
+  core.emit({ type: "store-failed", store: "partitions", operation, error });
 }

@@ -27,6 +27,8 @@ export async function signOut(core: Core, partition: Partition): Promise<SignOut
   const entry = core.unsaved.addRemoval(key, partition, localMarker(core, key));
   core.tiers.forget(key);
   const outcome = await tryLanding(core, key, entry);
+  // A call that began meanwhile may have read what was there before the marker landed: nobody joins it any more.
+  core.flights.detach(key);
   core.emit({ type: "signed-out", partition: partitionLabel(key), ...outcome });
   return outcome;
 }
@@ -52,7 +54,14 @@ async function tryLanding(core: Core, key: string, entry: UnsavedEntry): Promise
 
 /** Brings a queued sign-out to the store, unless a sign-in has begun another life meanwhile. @throws retryable */
 export async function replayRemoval(core: Core, key: string, entry: UnsavedRemoval): Promise<void> {
-  await landRemoval(core, key, entry, (current) => afterRemoval(current, entry.marker) === entry.marker);
+  // Once it has landed by another way, whatever comes to lie there is not meant any more.
+  const isWaiting = (): boolean => core.unsaved.get(key) === entry;
+  await landRemoval(
+    core,
+    key,
+    entry,
+    (current) => isWaiting() && afterRemoval(current, entry.marker) === entry.marker,
+  );
 }
 
 async function landRemoval(
@@ -104,7 +113,8 @@ async function putMarker(
   } catch (error) {
     if (!(error instanceof TokenkeepError) || error.code !== "ERR_STORE_FULL") throw error;
     // No room for a marker: deleting is what is left, and the outcome says that it is less.
-    if (options.ifVersion !== null) await core.tiers.delete(key, options.ifVersion);
-    return "full";
+    if (options.ifVersion === null || (await core.tiers.delete(key, options.ifVersion))) return "full";
+    // Somebody has written meanwhile: what lies there now must end too.
+    return { stored: false, current: await core.tiers.read(key, { fresh: true }) };
   }
 }

@@ -3,8 +3,11 @@ import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { blobFromObject } from "../blob/entities.ts";
 import type { Sealer } from "../envelope/sealer.ts";
 import { OptionsError } from "../errors.ts";
+import { processName } from "../runtime.ts";
+import type { RemovalMarker, TokenRecord } from "./record.ts";
 import type { UnsavedEntry } from "./unsaved.ts";
 
 /** One file a waiting result. A file that cannot be written or read costs durability, never a result. */
@@ -22,7 +25,10 @@ export interface SpillOptions {
   readonly onFailure: (operation: string, error: unknown) => void;
 }
 
-const FILE_NAME = /^(\d+)-([A-Za-z0-9_-]{43})\.unsaved$/;
+/** Version of what is inside a file. */
+const SPILL_FORMAT = 1;
+
+const FILE_NAME = /^((\d+)-[0-9a-z]+)-([A-Za-z0-9_-]{43})\.unsaved$/;
 
 /** @throws {OptionsError} if the folder cannot be made, or others than its owner may enter it */
 export function createSpill(options: SpillOptions): Spill {
@@ -41,14 +47,21 @@ export function createSpill(options: SpillOptions): Spill {
   return {
     write: (key, entry) =>
       guarded("spill write", undefined, () => {
-        const bytes = options.sealer.seal(Buffer.from(JSON.stringify({ key, entry })), contextOf(options));
-        writeWhole(join(folder, fileName(process.pid, key)), bytes);
+        const bytes = options.sealer.seal(
+          Buffer.from(JSON.stringify({ f: SPILL_FORMAT, key, entry })),
+          contextOf(options),
+        );
+        writeWhole(join(folder, fileName(digestOf(key))), bytes);
       }),
     remove: (key) =>
       guarded("spill remove", undefined, () => {
-        rmSync(join(folder, fileName(process.pid, key)), { force: true });
+        rmSync(join(folder, fileName(digestOf(key))), { force: true });
       }),
-    adopt: () => guarded("spill adopt", [], () => leftBehind(folder).flatMap((file) => take(options, file))),
+    adopt: () =>
+      guarded("spill adopt", [], () => leftBehind(folder)).flatMap((file) =>
+        // One by one: a file that cannot be opened must not keep the others from being stored.
+        guarded("spill adopt", [], () => take(options, file)),
+      ),
   };
 }
 
@@ -71,8 +84,12 @@ function prepareFolder(folder: string): void {
 }
 
 /** The partition key names a user; a file name must not. */
-function fileName(pid: number, key: string): string {
-  return `${pid}-${createHash("sha256").update(key).digest("base64url")}.unsaved`;
+function digestOf(key: string): string {
+  return createHash("sha256").update(key).digest("base64url");
+}
+
+function fileName(digest: string): string {
+  return `${processName}-${digest}.unsaved`;
 }
 
 /** Whole or not at all, also after a power failure. */
@@ -95,23 +112,81 @@ interface LeftFile {
 
 function leftBehind(folder: string): LeftFile[] {
   return readdirSync(folder).flatMap((name) => {
-    const [, pid, digest] = FILE_NAME.exec(name) ?? [];
-    return pid && digest && Number(pid) !== process.pid && !isAlive(Number(pid)) ? [{ name, digest }] : [];
+    const [, owner, pid, digest] = FILE_NAME.exec(name) ?? [];
+    if (!digest || owner === processName) return [];
+    // Our own pid under another name: whoever had it before us is gone.
+    return Number(pid) === process.pid || !isAlive(Number(pid)) ? [{ name, digest }] : [];
   });
 }
 
 /** Renaming is how one process among several that start together becomes the taker. */
 function take(options: SpillOptions, file: LeftFile): { key: string; entry: UnsavedEntry }[] {
-  const mine = join(options.folder, `${process.pid}-${file.digest}.unsaved`);
+  const left = join(options.folder, file.name);
+  const opened = options.sealer.open(readFileSync(left), contextOf(options));
+  // Kept as it is: another process, or a later one with the right keys, may still open it.
+  if (!opened.ok) throw new Error(`a spilled result cannot be opened: ${opened.reason}`);
+  const spilled = spilledFrom(opened.plaintext.toString("utf8"));
   try {
-    renameSync(join(options.folder, file.name), mine);
+    renameSync(left, join(options.folder, fileName(file.digest)));
   } catch {
     return [];
   }
-  const opened = options.sealer.open(readFileSync(mine), contextOf(options));
-  // Kept where it is: another process, or this one with the right keys, may still open it.
-  if (!opened.ok) throw new Error(`a spilled result cannot be opened: ${opened.reason}`);
-  return [JSON.parse(opened.plaintext.toString("utf8")) as { key: string; entry: UnsavedEntry }];
+  return [spilled];
+}
+
+/** Authentic, and still perhaps another release's. @throws without quoting what was sealed */
+function spilledFrom(text: string): { key: string; entry: UnsavedEntry } {
+  try {
+    const { f, key, entry } = JSON.parse(text) as { f: unknown; key: string; entry: UnsavedEntry };
+    if (f === SPILL_FORMAT && isText(key)) return { key, entry: entryFrom(entry) };
+  } catch {
+    // Told below.
+  }
+  throw new Error("a spilled result is of another format");
+}
+
+function entryFrom(entry: UnsavedEntry): UnsavedEntry {
+  const { kind, clientId, issuer, id } = entry.partition;
+  mustHold(entry.weight > 0 && [kind, clientId, issuer, id].every(isText));
+  switch (entry.kind) {
+    case "tokens": {
+      const { base, beneath, after } = entry;
+      mustHold(after === undefined || isMarker(after));
+      return {
+        ...entry,
+        record: tokenRecordFrom(entry.record),
+        base: base && tokenRecordFrom(base),
+        beneath: beneath && blobFromObject(beneath),
+      };
+    }
+    case "removal":
+      mustHold(isMarker(entry.marker));
+      return entry;
+    case "stamp":
+      mustHold(Number.isFinite(entry.signedOutAtMs));
+      return entry;
+    default:
+      throw new TypeError("kind");
+  }
+}
+
+function tokenRecordFrom(record: TokenRecord): TokenRecord {
+  const { type, incarnation, seq, provenance } = record;
+  const origins = Object.values(provenance).flatMap(({ grant, generation }) => [grant, generation]);
+  mustHold(type === "tokens" && isText(incarnation) && [seq, ...origins].every(Number.isFinite));
+  return { ...record, blob: blobFromObject(record.blob) };
+}
+
+function isMarker({ type, incarnation = "none", seq, grant, removedAtMs }: RemovalMarker): boolean {
+  return type === "removed" && isText(incarnation) && [seq, grant, removedAtMs].every(Number.isFinite);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value !== "";
+}
+
+function mustHold(holds: boolean): void {
+  if (!holds) throw new TypeError("a field is of another type");
 }
 
 function isAlive(pid: number): boolean {

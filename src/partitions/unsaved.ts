@@ -67,6 +67,11 @@ export interface UnsavedResults {
   persist(key: string): void;
   /** Takes in what a process that is gone had left in the spill folder. */
   adopt(key: string, entry: UnsavedEntry): void;
+  /** Puts an entry behind the others. */
+  postpone(key: string): void;
+  /** While a result that was built on the entry is being saved, the entry alone must not be replayed. */
+  hold(entry: UnsavedEntry | undefined): () => void;
+  isHeld(entry: UnsavedEntry): boolean;
   /** Takes an entry off if it is still the one given. */
   settle(key: string, entry: UnsavedEntry | undefined): void;
   drop(key: string, reason: "superseded" | "closed"): void;
@@ -77,6 +82,7 @@ const SMALL_WEIGHT_BYTES = 512;
 
 export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill): UnsavedResults {
   const entries = new Map<string, UnsavedEntry>();
+  const held = new WeakMap<UnsavedEntry, number>();
   let bytes = 0;
   let dropped = 0;
 
@@ -159,9 +165,23 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       set(key, { kind: "stamp", partition, signedOutAtMs, weight: SMALL_WEIGHT_BYTES });
     },
     persist,
+    postpone(key) {
+      const entry = entries.get(key);
+      if (entry && entries.delete(key)) entries.set(key, entry);
+    },
     adopt(key, entry) {
       if (!entries.has(key)) set(key, entry);
     },
+    hold(entry) {
+      if (!entry) return () => undefined;
+      held.set(entry, (held.get(entry) ?? 0) + 1);
+      let isHolding = true;
+      return () => {
+        if (isHolding) held.set(entry, (held.get(entry) ?? 1) - 1);
+        isHolding = false;
+      };
+    },
+    isHeld: (entry) => (held.get(entry) ?? 0) > 0,
     settle(key, entry) {
       if (entry && entries.get(key) === entry) forget(key);
     },
@@ -246,7 +266,9 @@ export function applyEntry(
   entry: UnsavedTokens,
   context: ApplyContext,
 ): ReturnType<typeof applyChange> {
-  const there = entry.after ? afterRemoval(current, entry.after) : current;
+  // The life that these tokens began came after that sign-out, and is not what it meant to end.
+  const isOurs = current?.type === "tokens" && current.incarnation === entry.record.incarnation;
+  const there = entry.after && !isOurs ? afterRemoval(current, entry.after) : current;
   return applyChange(there, changeOf(entry, there), {
     ...context,
     newIncarnation: () => entry.record.incarnation,

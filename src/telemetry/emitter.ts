@@ -1,15 +1,16 @@
 import { createHash } from "node:crypto";
-import type { EventListener, TokenkeepEvent } from "./events.ts";
+import type { TokenkeepEventListener, TokenkeepEvent } from "./events.ts";
 
 /** Reports an event; never throws, whatever the listener does. */
 export type Emit = (event: TokenkeepEvent) => void;
 
 /** Telemetry must not break authentication: what a listener throws stays here. */
-export function createEmit(listener: EventListener | undefined): Emit {
+export function createEmit(listener: TokenkeepEventListener | undefined): Emit {
   if (!listener) return () => undefined;
   return (event) => {
     try {
-      listener(event);
+      const answer: unknown = listener(event);
+      if (answer instanceof Promise) answer.catch(() => undefined);
     } catch {
       // Deliberately nothing: there is nowhere better to report a broken reporter.
     }

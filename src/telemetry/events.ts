@@ -52,4 +52,4 @@ export type TokenkeepEvent =
 export type OpenFailureReason = "unsupported" | "unknown-key" | "refused";
 
 /** Called synchronously; what it throws is ignored. */
-export type EventListener = (event: TokenkeepEvent) => void;
+export type TokenkeepEventListener = (event: TokenkeepEvent) => void;

@@ -17,6 +17,8 @@ export type TierPutResult<V> =
       readonly stored: false;
       /** What is there instead, read at the time of the conflict; `undefined`: nothing. */
       readonly current: Read<V> | undefined;
+      /** The answer was lost: the write may have landed, and somebody may have built on it since. */
+      readonly uncertain?: true;
     };
 
 export interface TierPutOptions {

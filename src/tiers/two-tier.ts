@@ -11,6 +11,9 @@ interface FillToken {
   spoiled: boolean;
 }
 
+/** A key that changes under every one of so many readings is contended: the last one is as good as any. */
+const MAX_LOADS = 3;
+
 /** L1 in this process, L2 in a store. */
 export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   const { store, codec, runtime, coherenceBoundMs, maxStaleMs } = options;
@@ -84,29 +87,47 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     return loads.run(key, key, () => load(key));
   }
 
-  function load(key: string): Promise<Read<V> | undefined> {
-    return withToken(key, async (token) => {
-      const held = l1?.peek(key);
-      const sentAt = instantNow(runtime);
-      const counter = lease.counter();
-      if (counter === undefined) lease.keepAlive();
-      let stored: Stored | "unchanged" | undefined;
-      try {
-        stored = await store.get(key, held ? { unlessVersion: held.version } : {});
-      } catch (error) {
-        return failSafe(key, failed("get", error));
-      }
-      if (stored === undefined) {
-        if (!token.spoiled) l1?.delete(key);
-        return undefined;
-      }
-      if (stored === "unchanged") {
-        const copy = held as L1Entry<V>;
-        fillLoaded(token, key, { ...copy, confirmedAt: sentAt, counter });
-        return { value: copy.value, version: copy.version, level: "L2" };
-      }
-      return accept(token, key, stored, { sentAt, counter, held });
-    });
+  /** What was removed or replaced while it was on its way is out of date: it is read again, not handed out. */
+  async function load(key: string): Promise<Read<V> | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const { found, overtaken } = await loadOnce(key);
+      if (!overtaken || attempt === MAX_LOADS) return found;
+    }
+  }
+
+  async function loadOnce(
+    key: string,
+  ): Promise<{ readonly found: Read<V> | undefined; readonly overtaken: boolean }> {
+    return withToken(key, async (token) => ({
+      found: await loadWith(token, key),
+      overtaken: token.spoiled,
+    }));
+  }
+
+  async function loadWith(token: FillToken, key: string): Promise<Read<V> | undefined> {
+    const held = l1?.peek(key);
+    const sentAt = instantNow(runtime);
+    const counter = lease.counter();
+    if (counter === undefined) lease.keepAlive();
+    let stored: Stored | "unchanged" | undefined;
+    try {
+      stored = checkedAnswer(
+        await store.get(key, held ? { unlessVersion: held.version } : {}),
+        held?.version,
+      );
+    } catch (error) {
+      return failSafe(key, failed("get", error));
+    }
+    if (stored === undefined) {
+      if (!token.spoiled) l1?.delete(key);
+      return undefined;
+    }
+    if (stored === "unchanged") {
+      const copy = held as L1Entry<V>;
+      fillLoaded(token, key, { ...copy, confirmedAt: sentAt, counter });
+      return { value: copy.value, version: copy.version, level: "L2" };
+    }
+    return accept(token, key, stored, { sentAt, counter, held });
   }
 
   function accept(
@@ -147,6 +168,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
       const sentAt = instantNow(runtime);
       const counter = lease.counter();
       let current: Stored | undefined;
+      let uncertain: { readonly uncertain?: true } = {};
       try {
         const result = await store.put(key, bytes, { version, ifVersion, ttlMs });
         current = result.stored ? { bytes, version } : (result.current ?? (await readStored(key)));
@@ -155,6 +177,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
         // The write may have landed although its answer did not: only the version that is there can tell.
         current = await readStored(key).catch(() => Promise.reject(failure));
         if ((current?.version ?? null) === ifVersion) throw failure;
+        uncertain = { uncertain: true };
       }
       if (current?.version === version) {
         // Whatever began before this write may carry what it replaced.
@@ -165,15 +188,17 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
         else l1?.set(key, entry);
         return { stored: true, version };
       }
+      const held = l1?.peek(key);
       l1?.delete(key);
-      if (!current) return { stored: false, current: undefined };
-      return { stored: false, current: accept(token, key, current, { sentAt, counter, held: undefined }) };
+      if (!current) return { stored: false, current: undefined, ...uncertain };
+      const found = accept(token, key, current, { sentAt, counter, held });
+      return { stored: false, current: found, ...uncertain };
     });
   }
 
   async function readStored(key: string): Promise<Stored | undefined> {
     try {
-      return (await store.get(key)) as Stored | undefined;
+      return checkedAnswer(await store.get(key), undefined) as Stored | undefined;
     } catch (error) {
       throw failed("get", error);
     }
@@ -209,4 +234,13 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     clear: () => l1?.clear(),
     close: () => unsubscribe?.(),
   };
+}
+
+/** A stranger's adapter may answer anything; what is neither a record nor a miss is a failure, not a miss. */
+function checkedAnswer(answer: unknown, unlessVersion: string | undefined): Stored | "unchanged" | undefined {
+  if (answer === undefined || answer === null) return undefined;
+  if (answer === "unchanged" && unlessVersion !== undefined) return answer;
+  const { bytes, version } = answer as Partial<Stored>;
+  if (bytes instanceof Uint8Array && typeof version === "string") return answer as Stored;
+  throw new TypeError("the store answered something that is neither a record nor a miss");
 }

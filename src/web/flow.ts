@@ -59,22 +59,13 @@ export function createFlowCodec(sealer: Sealer, namespace: string, clientId: str
 /** Authentic, and still perhaps another release's: what is not a flow as this one makes them is none. */
 function flowFrom(text: string): Flow {
   try {
-    const { id, state, nonce, verifier, redirectUri, returnTo, scopes, startedAtMs, ...rest } = JSON.parse(
-      text,
-    ) as Flow;
-    const texts = [
-      id,
-      state,
-      nonce,
-      verifier,
-      redirectUri,
-      returnTo,
-      rest.authority ?? "",
-      rest.claims ?? "",
-    ];
-    if ([...texts, ...scopes].every((value) => typeof value === "string") && Number.isFinite(startedAtMs)) {
-      return { id, state, nonce, verifier, redirectUri, returnTo, scopes, startedAtMs, ...rest };
-    }
+    const flow = JSON.parse(text) as Flow;
+    const { id, state, nonce, verifier, redirectUri, returnTo, authority = "", claims = "" } = flow;
+    const texts = [id, state, nonce, verifier, redirectUri, returnTo, authority, claims, ...flow.scopes];
+    const isWhole = Array.isArray(flow.scopes) && Number.isFinite(flow.startedAtMs);
+    // MSAL cannot send half a surrogate pair.
+    const isText = (value: unknown): boolean => typeof value === "string" && value.isWellFormed();
+    if (isWhole && texts.every(isText)) return flow;
   } catch {
     // The parser's own message would quote what was sealed.
   }

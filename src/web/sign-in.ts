@@ -117,7 +117,7 @@ export function createSignIn(options: SignInOptions): SignIn {
     const code = codeFrom(answer);
     // Marked before the code is redeemed, where every node sees it; if the store is down, nothing is spent yet.
     const spent = flowPartition({ clientId, issuer: "-" }, flow.id);
-    if (!(await partitions.spend(spent))) {
+    if (!(await partitions.spend(spent, flowTtlMs + 2 * CLOCK_SKEW_MS))) {
       throw new TokenkeepError(
         "ERR_FLOW_REPLAYED",
         "this sign-in has already been completed; begin a new one",

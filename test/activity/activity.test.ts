@@ -99,7 +99,8 @@ describe("the activity is a superset of the tokens", () => {
     await expect(node.client.acquireTokenSilent({ ...request, forceRefresh: true })).rejects.toMatchObject({
       errorCode: "invalid_grant",
     });
-    expect(await node.client.removeAccount(account!)).toEqual({ status: "done", durable: true });
+    // Where else the user has signed in, only the index knows.
+    expect(await node.client.removeAccount(account!)).toEqual({ status: "done", durable: false });
     expect(node.events.filter((event) => event.type === "activity-failed").length).toBeGreaterThan(3);
   });
 });

@@ -16,7 +16,7 @@ afterEach(() => rmSync(join(folder, ".."), { recursive: true, force: true }));
 function abandon(): void {
   const { pid } = spawnSync(process.execPath, ["--version"]);
   for (const name of readdirSync(folder)) {
-    renameSync(join(folder, name), join(folder, name.replace(String(process.pid), String(pid))));
+    renameSync(join(folder, name), join(folder, name.replace(/^\d+/, String(pid))));
   }
 }
 
@@ -29,6 +29,16 @@ async function nodeWithoutStore(world: World): Promise<{ node: Node; link: Retur
   expect(metadata.saved).toBe(false);
   return { node, link };
 }
+
+test("what a process with the same pid has left is taken over, as in a container that restarts", async () => {
+  const world = createWorld();
+  await nodeWithoutStore(world);
+  for (const name of readdirSync(folder)) {
+    renameSync(join(folder, name), join(folder, name.replace(/^(\d+)-[0-9a-z]+/, "$1-earlier")));
+  }
+  expect(await world.node({ spillFolder: folder }).cache.parts.partitions.drain()).toBe(0);
+  expect(readdirSync(folder)).toEqual([]);
+});
 
 describe("a result that waits for the store", () => {
   test("survives the process in a sealed file of its owner's, and the next process stores it", async () => {

@@ -1,0 +1,125 @@
+/** Checks on what a client is made from and asked for: by name and at once, where MSAL fails late or without one. */
+import {
+  checkedChoice,
+  checkedPositive,
+  checkMethods,
+  checkObject,
+  checkOptionNames,
+  checkTexts,
+  MAX_TIMER_MS,
+} from "../checks.ts";
+import { OptionsError } from "../errors.ts";
+import { DEFAULT_REQUEST_TIMEOUT_MS } from "../msal/client-settings.ts";
+import type { Configuration } from "../msal/types.ts";
+import type { ConfidentialClientOptions } from "./confidential-client.ts";
+
+type Auth = Configuration["auth"];
+
+const KNOWN_OPTIONS = new Set(["auth", "system", "telemetry", "tokenCache", "role", "requestTimeoutMs"]);
+const CREDENTIALS = ["clientSecret", "clientCertificate", "clientAssertion"] as const;
+const NETWORK_METHODS = ["sendGetRequestAsync", "sendPostRequestAsync"];
+/** What is left of `<tenant id>`, `{tenant}` or an environment variable that is not set. */
+const PLACEHOLDER = /[<>{}]|\/(undefined|null)(\/|$)/;
+
+/** The options with their defaults, but for what is MSAL's own. @throws {OptionsError} naming the option */
+export function resolveClientOptions(
+  options: ConfidentialClientOptions,
+): ConfidentialClientOptions & Required<Pick<ConfidentialClientOptions, "role" | "requestTimeoutMs">> {
+  checkObject(options, "options");
+  if ("cache" in options) throw new OptionsError("cache", "is not used: tokens are kept in `tokenCache`");
+  checkOptionNames(options, KNOWN_OPTIONS, "createConfidentialClient");
+  checkAuth(options.auth);
+  checkSystem(options.system);
+  if (options.telemetry !== undefined) checkObject(options.telemetry, "telemetry");
+  if (typeof options.tokenCache?.accounts !== "function") {
+    throw new OptionsError("tokenCache", "is missing: pass what createTokenCache(…) returns");
+  }
+  const timeoutMs = options.requestTimeoutMs;
+  return {
+    ...options,
+    role: checkedChoice(options.role, "role", ["web", "worker"]),
+    requestTimeoutMs: checkedPositive(
+      timeoutMs,
+      "requestTimeoutMs",
+      DEFAULT_REQUEST_TIMEOUT_MS,
+      MAX_TIMER_MS,
+    ),
+  };
+}
+
+function checkAuth(auth: Auth | undefined): asserts auth is Auth {
+  if (typeof auth?.clientId !== "string" || auth.clientId === "") {
+    throw new OptionsError("auth.clientId", "is missing");
+  }
+  // MSAL takes a name that is there for a value, also where it is undefined, and crashes at the first call.
+  if ("authority" in auth) checkAuthority(auth.authority);
+  checkCredential(auth);
+}
+
+function checkAuthority(authority: unknown): void {
+  const problem = problemOf(authority);
+  if (problem !== undefined) throw new OptionsError("auth.authority", problem);
+}
+
+function problemOf(authority: unknown): string | undefined {
+  if (authority === undefined) {
+    return "is undefined; set it, or leave it out for https://login.microsoftonline.com/common";
+  }
+  if (typeof authority !== "string" || !URL.canParse(authority)) {
+    return "is not a URL, as https://login.microsoftonline.com/contoso.com is one";
+  }
+  if (new URL(authority).protocol !== "https:") return "must begin with https://";
+  return PLACEHOLDER.test(authority) ? "still has a placeholder where the tenant belongs" : undefined;
+}
+
+/** MSAL's own rule (`ConfidentialClientApplication`, 7.2.1), also with an app token provider: exactly one. */
+function checkCredential(auth: Auth): void {
+  const given = CREDENTIALS.filter((name) => auth[name]);
+  if (given.length === 0) {
+    throw new OptionsError(
+      "auth",
+      `has no credential: it needs a clientSecret, a clientCertificate or a clientAssertion${unsetHint(auth)}`,
+    );
+  }
+  if (given.length > 1) {
+    throw new OptionsError("auth", `has more than one credential: ${given.join(", ")}; leave one`);
+  }
+  const { clientSecret, clientCertificate, clientAssertion } = auth;
+  if (clientSecret) checkIsText(clientSecret, "auth.clientSecret");
+  if (clientAssertion && typeof clientAssertion !== "function") {
+    checkIsText(clientAssertion, "auth.clientAssertion");
+  }
+  if (clientCertificate) checkCertificate(clientCertificate);
+}
+
+function unsetHint(auth: Auth): string {
+  const empty = CREDENTIALS.find((name) => name in auth);
+  return empty === undefined ? "" : `; ${empty} is ${auth[empty] === undefined ? "undefined" : "empty"}`;
+}
+
+function checkCertificate(certificate: NonNullable<Auth["clientCertificate"]>): void {
+  checkObject(certificate, "auth.clientCertificate");
+  const { privateKey, thumbprint, thumbprintSha256 } = certificate as Partial<typeof certificate>;
+  checkIsText(privateKey, "auth.clientCertificate.privateKey");
+  checkIsText(thumbprintSha256 || thumbprint, "auth.clientCertificate.thumbprintSha256");
+}
+
+function checkIsText(value: unknown, option: string): void {
+  if (typeof value !== "string" || value === "") throw new OptionsError(option, "must be a non-empty text");
+}
+
+function checkSystem(system: Configuration["system"]): void {
+  if (system === undefined) return;
+  checkObject(system, "system");
+  const { networkClient } = system;
+  if (networkClient !== undefined) {
+    checkMethods(networkClient, "system.networkClient", NETWORK_METHODS, "an MSAL network client");
+  }
+}
+
+/** A request is an object, and its scopes a list: MSAL would ask for each letter of a text. */
+export function checkedRequest<R extends object>(request: R): R {
+  checkObject(request, "request");
+  checkTexts((request as { readonly scopes?: unknown }).scopes ?? undefined, "scopes");
+  return request;
+}
