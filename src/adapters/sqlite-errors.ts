@@ -1,5 +1,4 @@
 /** What SQLite's result codes (https://www.sqlite.org/rescode.html) mean for a caller of the store. */
-import { getSystemErrorMap } from "node:util";
 import { storeFailure, TokenkeepError } from "../errors.ts";
 
 const SQLITE_BUSY = 5;
@@ -12,7 +11,7 @@ const SQLITE_NOTADB = 26;
 const SQLITE_IOERR_SHMSIZE = 4874;
 
 /** The primary result code (the low byte of an extended one), if SQLite threw this. */
-export function sqliteCode(error: unknown): number | undefined {
+function sqliteCode(error: unknown): number | undefined {
   const code = extendedCode(error);
   return code === undefined ? undefined : code & 0xff;
 }
@@ -49,9 +48,9 @@ export function isDiskFull(error: unknown): boolean {
  */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return "no reason given";
-  if (!("errno" in error) || typeof error.errno !== "number") return error.message;
-  const [code, words] = getSystemErrorMap().get(error.errno) ?? [];
-  return code === undefined ? error.message : `${code}: ${words}`;
+  if (!("syscall" in error)) return error.message;
+  // "EACCES: permission denied, open '/the/path'": the path is said already.
+  return error.message.split(`, ${String(error.syscall)}`, 1).join("");
 }
 
 /**

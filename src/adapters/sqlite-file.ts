@@ -37,9 +37,13 @@ export function prepareFile(path: string): { readonly created: boolean; readonly
   return { created, inode: stats.ino };
 }
 
-/** True if what is at `path` is not that file any more. */
+/** True if what is at `path` is not that file any more; false where that cannot be seen. */
 export function isGone(path: string, inode: number): boolean {
-  return statsOf(path)?.ino !== inode;
+  try {
+    return statsOf(path)?.ino !== inode;
+  } catch {
+    return false;
+  }
 }
 
 /** What an operator should know about the file; `inode` is that of the file when it was opened. */

@@ -47,8 +47,8 @@ function openOnce(options: OpenOptions): DatabaseSync | undefined {
     created = file.created;
     isOurs = () => !isGone(path, file.inode);
     db = new DatabaseSync(path);
-    // Before anything is written: SQLite makes a missing file itself, and lets others read it.
-    if (isOurs()) setUp(db, options);
+    setUp(db, options);
+    // Else SQLite has made a file of its own, which others may read, or has one without a name.
     if (isOurs()) return db;
   } catch (error) {
     if (isOurs()) {
@@ -94,8 +94,8 @@ function setUp(db: DatabaseSync, options: OpenOptions): void {
   // fullfsync: on macOS an ordinary fsync leaves the data in the drive's own cache. Nothing elsewhere.
   db.exec(`PRAGMA synchronous = ${full ? "FULL" : "NORMAL"}; PRAGMA fullfsync = ${full ? "ON" : "OFF"}`);
   db.exec(`PRAGMA journal_size_limit = ${MAX_IDLE_WAL_BYTES}; PRAGMA trusted_schema = OFF`);
-  db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`);
   checkReadable(db);
+  db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`);
   checkWritable(db);
 }
 

@@ -9,10 +9,14 @@ import type { PartitionRecord, RemovalMarker } from "./record.ts";
 import { afterConflict } from "./save.ts";
 import { afterRemoval, type UnsavedEntry, type UnsavedRemoval } from "./unsaved.ts";
 
+/** How far a sign-out has come. */
 export interface SignOutOutcome {
   /** `pending`: the store is down. This process has forgotten the tokens; the store will when it answers. */
   readonly status: "done" | "pending";
-  /** False where the store was full and could only delete: a refresh in flight elsewhere might write again. */
+  /**
+   * False where the store was full and could only delete: a refresh in flight elsewhere might write again. And
+   * where it is not sure that everything was reached: the account record or the activity index was unreadable.
+   */
   readonly durable: boolean;
 }
 

@@ -6,6 +6,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -36,6 +37,23 @@ function foreignDatabase(sql: string): void {
   const db = new DatabaseSync(path);
   db.exec(sql);
   db.close();
+}
+
+const keysOf = (count: number): string[] => Array.from({ length: count }, (_, index) => `secret ${index}`);
+
+/** Makes a database of many pages. @returns how many keys it has. */
+async function fill(count = 100): Promise<number> {
+  const store = sqliteStore({ path, durability: "normal" });
+  const bytes = new Uint8Array(2_000);
+  for (const key of keysOf(count)) {
+    await store.put(key, bytes, { version: "v", ifVersion: null, ttlMs: 3_600_000 });
+  }
+  await store.close();
+  return count;
+}
+
+function damage(change: (bytes: Buffer) => Uint8Array): void {
+  writeFileSync(path, change(readFileSync(path)));
 }
 
 describe("the file", () => {
@@ -117,19 +135,37 @@ describe("the file", () => {
     expect(readFileSync(path).equals(before)).toBe(true);
   });
 
-  test("with a damaged page is a failure when read, never a miss", async () => {
-    const store = sqliteStore({ path });
-    for (let count = 0; count < 200; count += 1) await put(store, `key ${count}`);
-    await store.close();
-    const bytes = readFileSync(path);
-    bytes.fill(0xa5, 4_096);
-    writeFileSync(path, bytes);
+  test("with a damaged page is a failure when read, never a miss, and says that trying again is no help", async () => {
+    const count = await fill();
+    damage((bytes) => bytes.fill(0xa5, 16 * 4_096));
     const damaged = sqliteStore({ path });
-    await expect(damaged.get("key 1")).rejects.toMatchObject({
-      code: "ERR_STORE_UNAVAILABLE",
-      retryable: true,
-    });
+    const outcomes = await Promise.allSettled(keysOf(count).map((key) => damaged.get(key)));
+    const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+    const misses = outcomes.filter(
+      (outcome) => outcome.status === "fulfilled" && outcome.value === undefined,
+    );
+    expect(failures.length).toBeGreaterThan(0);
+    expect(misses).toEqual([]);
+    for (const error of failures) {
+      expect(error).toMatchObject({
+        code: "ERR_STORE_UNAVAILABLE",
+        // A store that fails says nothing about who is signed in, for whatever reason it fails.
+        retryable: true,
+        message: expect.stringMatching(/damaged.*trying again will not mend it.*restore it or move it away/),
+      });
+    }
     await damaged.close();
+  });
+
+  test.each([
+    ["cut off after the schema", (bytes: Buffer) => bytes.subarray(0, 4_096)],
+    ["damaged where its tables begin", (bytes: Buffer) => bytes.fill(0xa5, 4_096)],
+  ])("is refused at start if it is %s", async (_how, change) => {
+    await fill();
+    damage(change);
+    expect(() => sqliteStore({ path })).toThrow(
+      expect.objectContaining({ code: "ERR_STORE_OPEN", message: expect.stringContaining("damaged") }),
+    );
   });
 
   test("needs its folder to exist", () => {
@@ -207,11 +243,23 @@ describe("inspect", () => {
     await store.close();
   });
 
-  test("finds that the file was replaced while it was open", async () => {
+  test.each([
+    ["renamed", () => renameSync(path, `${path}.old`)],
+    ["removed", () => rmSync(path)],
+    ["removed with its folder", () => rmSync(folder.path, { recursive: true })],
+    [
+      "replaced",
+      () => {
+        renameSync(path, `${path}.old`);
+        writeFileSync(path, "", { mode: 0o600 });
+      },
+    ],
+  ])("finds that the file was %s while it was open", async (_how, change) => {
     const store = sqliteStore({ path });
-    renameSync(path, `${path}.old`);
-    writeFileSync(path, "", { mode: 0o600 });
-    expect(await codes(store)).toContain("error file-replaced");
+    change();
+    const found = await codes(store);
+    expect(found).toContain("error file-replaced");
+    expect(found).not.toContain("info permissions");
     await store.close();
   });
 
@@ -225,18 +273,23 @@ describe("inspect", () => {
     await store.close();
   });
 
-  test("finds damage, without repeating what is damaged", async () => {
-    const store = sqliteStore({ path });
-    for (let count = 0; count < 200; count += 1) await put(store, `secret ${count}`);
-    await store.close();
-    const bytes = readFileSync(path);
-    // The last pages hold rows; the first ones the schema, without which the file would not open.
-    bytes.fill(0xa5, bytes.length - 4_096);
-    writeFileSync(path, bytes);
+  test.each([
+    ["in its rows", (bytes: Buffer) => bytes.fill(0xa5, bytes.length - 4_096)],
+    ["to the point where it cannot be read", (bytes: Buffer) => bytes.fill(0xa5)],
+  ])("finds damage %s, without repeating what is damaged", async (_where, change) => {
+    await fill();
     const damaged = sqliteStore({ path });
-    const integrity = (await damaged.inspect()).find(({ code }) => code === "integrity");
-    expect(integrity?.severity).toBe("error");
-    expect(integrity?.message).not.toContain("secret");
+    // What another process writes makes this one read the file again.
+    const other = new DatabaseSync(path);
+    other.exec("DELETE FROM leases; UPDATE records SET version = 'w'; PRAGMA wal_checkpoint(TRUNCATE)");
+    other.close();
+    damage(change);
+    const found = await damaged.inspect();
+    expect(found.find(({ code }) => code === "integrity")).toMatchObject({
+      severity: "error",
+      message: expect.stringContaining("restore the file or move it away"),
+    });
+    expect(JSON.stringify(found)).not.toContain("secret");
     await damaged.close();
   });
 });
