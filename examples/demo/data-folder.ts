@@ -1,7 +1,7 @@
 /** Where the demonstration keeps its SQLite file and its keys. */
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { systemRuntime, writeNewKeyFile } from "../../src/index.ts";
 import type { Haystack } from "./scan.ts";
 
@@ -14,11 +14,17 @@ export interface DataFolder {
   readonly sessionKeyFile: string;
 }
 
-/** Opens the folder; makes it (mode 0700) and the keys (mode 0600) where there are none. */
+/**
+ * Opens the folder; makes it (mode 0700) and the keys (mode 0600) where there are none.
+ * @throws {Error} that says what is wrong with the path
+ */
 export function openDataFolder(path: string): DataFolder {
   const folder = resolve(path);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  if (process.platform !== "win32" && (lstatSync(folder).mode & 0o077) !== 0) {
+  makeFolder(folder);
+  const there = lstatSync(folder);
+  if (there.isSymbolicLink()) throw new Error(`${folder} is a symbolic link; name the folder it leads to`);
+  if (!there.isDirectory()) throw new Error(`${folder} is not a folder`);
+  if (process.platform !== "win32" && (there.mode & 0o077) !== 0) {
     throw new Error(`${folder} is open to others than its owner; run: chmod 700 ${folder}`);
   }
   const data: DataFolder = {
@@ -30,6 +36,29 @@ export function openDataFolder(path: string): DataFolder {
   writeNewKeyFile(data.keyFile, systemRuntime);
   writeNewKeyFile(data.sessionKeyFile, systemRuntime);
   return data;
+}
+
+/** One at a time: in some places, such as /proc, making all of them at once never comes to an end (Node 24.21). */
+function makeFolder(folder: string): void {
+  if (isThere(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Another process may have made it meanwhile.
+    if (code === "EEXIST") return;
+    throw new Error(`${folder} cannot be made (${code ?? "unknown error"})`, { cause: error });
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`${path} cannot be reached (${code ?? "unknown error"})`, { cause: error });
+  }
 }
 
 /** A folder that nobody has used, and the way to be rid of it. */

@@ -1,6 +1,6 @@
 /** The web app and the worker as processes of their own: started, heard, asked and ended. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ import type { Services } from "./services.ts";
 type Message =
   | { readonly type: "ready"; readonly origin?: string }
   | { readonly type: "report"; readonly reports: readonly AccountReport[] }
+  | { readonly type: "woke"; readonly reports: readonly AccountReport[] }
   | { readonly type: "run-failed"; readonly message: string };
 
 export interface Child {
@@ -22,6 +23,8 @@ export interface Child {
   readonly origin: string;
   /** Sends a message and waits for the answer. */
   ask(message: RunRequest): Promise<readonly AccountReport[]>;
+  /** The next run that it wakes up for by its own schedule. */
+  wakesUp(): Promise<readonly AccountReport[]>;
   /** Ends it; gives its exit code, or the signal that it took. */
   stop(): Promise<number | string>;
   /** Resolves when it has ended, by itself or not. */
@@ -38,7 +41,7 @@ export interface Processes {
   output(): string;
 }
 
-const START_TIMEOUT_MS = 60_000;
+const ANSWER_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 /** @param onLine is told each line as it comes. */
@@ -100,29 +103,24 @@ async function ready(name: string, child: ChildProcess): Promise<Child> {
     const deadline = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
     return ended.finally(() => clearTimeout(deadline));
   };
-  const next = (): Promise<Message> =>
-    answer(
-      name,
-      once(child, "message", { signal: AbortSignal.timeout(START_TIMEOUT_MS) }).then(
-        ([message]) => message as Message,
-      ),
-      ended,
-    );
+  const next = <T extends Message["type"]>(...types: T[]): Promise<MessageOf<T>> =>
+    answer(name, nextMessage(child, types), ended);
   try {
-    const hello = await next();
+    const hello = await next("ready");
     return {
       name,
       pid: child.pid ?? 0,
-      origin: (hello.type === "ready" && hello.origin) || "",
+      origin: hello.origin ?? "",
       ended,
       stop,
       async ask(message) {
-        const reply = next();
+        const reply = next("report", "run-failed");
         child.send(message);
         const said = await reply;
         if (said.type === "report") return said.reports;
-        throw new Error(`the ${name} failed: ${said.type === "run-failed" ? said.message : said.type}`);
+        throw new Error(`the ${name} failed: ${said.message}`);
       },
+      wakesUp: async () => (await next("woke")).reports,
     };
   } catch (error) {
     await stop();
@@ -130,8 +128,27 @@ async function ready(name: string, child: ChildProcess): Promise<Child> {
   }
 }
 
+type MessageOf<T extends Message["type"]> = Extract<Message, { readonly type: T }>;
+
+async function nextMessage<T extends Message["type"]>(
+  child: ChildProcess,
+  types: readonly T[],
+): Promise<MessageOf<T>> {
+  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  try {
+    for await (const [message] of on(child, "message", { signal }) as AsyncIterable<[Message]>) {
+      if ((types as readonly string[]).includes(message.type)) return message as MessageOf<T>;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  throw new Error(`no ${types.join(" or ")} came within ${ANSWER_TIMEOUT_MS / 1000} seconds`);
+}
+
 /** Whichever comes first: the message, or the end of who should send it. */
-function answer(name: string, message: Promise<Message>, ended: Promise<number | string>): Promise<Message> {
-  const end = ended.then((how) => Promise.reject(new Error(`the ${name} ended (${how}) before it answered`)));
+function answer<M>(name: string, message: Promise<M>, ended: Promise<number | string>): Promise<M> {
+  const end = ended.then((how) =>
+    Promise.reject<M>(new Error(`the ${name} ended (${how}) before it answered`)),
+  );
   return Promise.race([message, end]);
 }

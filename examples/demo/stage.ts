@@ -36,9 +36,12 @@ export interface Stage {
 /** One run of the worker: what came of each account. */
 export async function runWorker(stage: Stage): Promise<Record<string, string>> {
   stage.workerRuns += 1;
-  const reports = await stage.worker.ask({ type: "run" });
-  return Object.fromEntries(reports.map((report) => [report.account.username, outcomeOf(report)]));
+  return outcomes(await stage.worker.ask({ type: "run" }));
 }
+
+/** By user. */
+export const outcomes = (reports: readonly AccountReport[]): Record<string, string> =>
+  Object.fromEntries(reports.map((report) => [report.account.username, outcomeOf(report)]));
 
 const outcomeOf = ({ outcome, detail }: AccountReport): string => `${outcome}: ${detail}`;
 

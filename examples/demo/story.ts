@@ -5,6 +5,7 @@ import {
   oneUserIsRevoked,
   theWebAppRestarts,
   theWorkerGoesOnAlone,
+  theWorkerWakesUp,
   theyComeBack,
   threeUsersSignIn,
   USED_UP_SECONDS,
@@ -37,6 +38,7 @@ export async function playStory(options: StoryOptions): Promise<boolean> {
     await threeUsersSignIn(stage);
     await theWorkerGoesOnAlone(stage);
     await oneUserIsRevoked(stage);
+    await theWorkerWakesUp(stage);
     await theyComeBack(stage);
     await oneSignsOut(stage);
     await theWebAppRestarts(stage);

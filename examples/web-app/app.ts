@@ -3,13 +3,14 @@ import express from "express";
 import type { Express, Request, Response } from "express";
 import { getIronSession } from "iron-session";
 import { createConfidentialClient, createTokenCache, keysFromFile } from "../../src/index.ts";
+import type { SignOutOutcome } from "../../src/index.ts";
 import { sqliteStore } from "../../src/adapters/sqlite.ts";
 import { createSignIn } from "../../src/web/sign-in.ts";
 import { expressSignIn, type SessionHandle, type SignInSession } from "../../src/web/express.ts";
 import { fetchProfile } from "../notes-api/client.ts";
 import { NOTES_SCOPES, type Settings } from "../settings.ts";
 import { answerErrors } from "./errors.ts";
-import { errorPage, homePage, profilePage } from "./pages.ts";
+import { errorPage, homePage, profilePage, type SignOutNotice } from "./pages.ts";
 import { protect } from "./protect.ts";
 
 export interface WebAppSettings extends Settings {
@@ -21,6 +22,11 @@ export interface WebAppSettings extends Settings {
   readonly signOutUrl: string;
 }
 
+/** What the session's cookie holds: who the user is, and after a sign-out what came of it. No token. */
+interface NotesSession extends SignInSession {
+  notice?: SignOutNotice;
+}
+
 export interface WebApp {
   readonly app: Express;
   readonly close: () => Promise<unknown>;
@@ -30,8 +36,8 @@ export function createWebApp(settings: WebAppSettings): WebApp {
   const { baseUrl, notesApiUrl } = settings;
   const app = express().disable("x-powered-by");
   app.use(protect(settings));
-  const session = (req: Request, res: Response): Promise<SessionHandle> =>
-    getIronSession<SignInSession>(req, res, {
+  const session = (req: Request, res: Response): Promise<NotesSession & SessionHandle> =>
+    getIronSession<NotesSession>(req, res, {
       cookieName: "notes_session",
       password: settings.sessionPassword,
       cookieOptions: { httpOnly: true, sameSite: "lax", secure: baseUrl.startsWith("https:") },
@@ -53,8 +59,13 @@ export function createWebApp(settings: WebAppSettings): WebApp {
   // ------------------------------------------------------------------------------------------------
 
   app.get("/", async (req, res) => {
-    const { account } = await session(req, res);
-    res.send(homePage(account?.username));
+    const current = await session(req, res);
+    const { account, notice } = current;
+    if (notice) {
+      delete current.notice;
+      await current.save();
+    }
+    res.send(homePage(account?.username, notice));
   });
 
   app.get("/me", routes.guard, async (req, res) => {
@@ -67,22 +78,37 @@ export function createWebApp(settings: WebAppSettings): WebApp {
   app.post("/sign-out", async (req, res) => {
     const current = await session(req, res);
     const { account } = current;
-    await current.destroy();
+    await endSession(current, "here");
     res.redirect(303, signedOutAtProvider(settings, account?.username));
   });
 
   // For good: the tokens go, for every process that shares the cache. The session last, so that one can retry.
   app.post("/sign-out-everywhere", routes.guard, async (req, res) => {
     const account = routes.account(req);
-    await client.signOutEverywhere(account);
-    const current = await session(req, res);
-    await current.destroy();
+    const outcome = await client.signOutEverywhere(account);
+    await endSession(await session(req, res), noticeOf(outcome));
     res.redirect(303, signedOutAtProvider(settings, account.username));
   });
 
   app.use((_req, res) => void res.status(404).send(errorPage("not-found")));
+  app.use(routes.errors);
   app.use(answerErrors);
   return { app, close: () => tokenCache.close() };
+}
+
+/** Nobody is signed in any more, and the next page says what happened. */
+async function endSession(session: NotesSession & SessionHandle, notice: SignOutNotice): Promise<void> {
+  delete session.account;
+  delete session.flows;
+  delete session.challenged;
+  session.notice = notice;
+  await session.save();
+}
+
+/** What to tell a user who signed out for good. */
+export function noticeOf({ status, durable }: SignOutOutcome): SignOutNotice {
+  if (status === "pending") return "pending";
+  return durable ? "everywhere" : "not-durable";
 }
 
 /** Else the next sign-in would not ask who one is (OpenID Connect RP-Initiated Logout 1.0). */

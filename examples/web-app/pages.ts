@@ -22,6 +22,7 @@ dt, dd { margin: 0; padding: .6rem 1rem; border-top: 1px solid var(--line); over
 dt { background: var(--soft); color: var(--quiet); }
 dt:first-of-type, dt:first-of-type + dd { border-top: 0; }
 .action { font: inherit; display: inline-block; padding: .6rem 1.1rem; border: 1px solid var(--accent); border-radius: .5rem; color: var(--accent); background: none; text-decoration: none; cursor: pointer; }
+.notice { padding: 1rem; border: 1px solid var(--line); border-left: 4px solid var(--accent); border-radius: .5rem; background: var(--soft); }
 .first { background: var(--accent); color: light-dark(#fff, #10151b); }
 .action:hover { text-decoration: underline; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; }
@@ -58,13 +59,30 @@ ${content}
 `;
 }
 
-/** The front page; `username` if somebody is signed in. */
-export function homePage(username: string | undefined): string {
+/** What came of a sign-out. */
+export type SignOutNotice = "here" | "everywhere" | "pending" | "not-durable";
+
+const NOTICES: Readonly<Record<SignOutNotice, string>> = Object.freeze({
+  here: `<strong>You are signed out of this browser.</strong> The background worker goes on acting for you. To
+end that too, sign in and choose "Sign out everywhere".`,
+  everywhere: `<strong>You are signed out for good.</strong> Your tokens are removed, and the background worker
+no longer acts for you.`,
+  pending: `<strong>You are signed out here, but not yet everywhere.</strong> The place where sign-ins are kept does
+not answer. This app has forgotten your tokens and goes on trying to remove them there; until it has, the background
+worker may act for you. To be sure, sign in later and sign out everywhere once more.`,
+  "not-durable": `<strong>Your tokens are removed, but the sign-out could not be noted.</strong> The place where
+sign-ins are kept is full. Something that was under way for you just then may have brought your tokens back. To be
+sure, sign in later and sign out everywhere once more.`,
+});
+
+/** The front page; `username` if somebody is signed in, `notice` right after a sign-out. */
+export function homePage(username: string | undefined, notice?: SignOutNotice): string {
   if (username === undefined) {
+    const told = notice === undefined ? "" : `<p class="notice" role="status">${NOTICES[notice]}</p>\n`;
     return page(
       "Sign in once, the worker goes on",
       undefined,
-      `<p>Sign in, and this app may read your notes. So may its background worker, while you are away and even
+      `${told}<p>Sign in, and this app may read your notes. So may its background worker, while you are away and even
 while this app is stopped: both use one sealed token cache.</p>
 <p><a class="action first" href="/sign-in?returnTo=/me">Sign in</a></p>`,
     );
@@ -116,13 +134,26 @@ function describeToken(token: ResultMetadata): string {
 }
 
 export type Problem =
-  "foreign-form" | "sign-in-again" | "sign-in-failed" | "not-found" | "busy" | "downstream" | "unknown";
+  | "foreign-form"
+  | "sign-in-again"
+  | "sign-in-refused"
+  | "sign-in-expired"
+  | "sign-in-elsewhere"
+  | "sign-in-unknown"
+  | "sign-in-repeated"
+  | "sign-in-failed"
+  | "not-found"
+  | "busy"
+  | "downstream"
+  | "unknown";
 
 /** Every problem says what happened and what to do. */
 export function errorPage(problem: Problem): string {
   const [title, text, label, href] = PROBLEMS[problem];
   return page(title, undefined, `<p>${text}</p>\n<p><a class="action first" href="${href}">${label}</a></p>`);
 }
+
+const START_AGAIN = ["Start again", "/sign-in?returnTo=/me"] as const;
 
 const PROBLEMS: Readonly<Record<Problem, readonly [string, string, string, string]>> = Object.freeze({
   "sign-in-again": [
@@ -131,11 +162,39 @@ const PROBLEMS: Readonly<Record<Problem, readonly [string, string, string, strin
     "Sign in again",
     "/sign-in?returnTo=/me",
   ],
+  "sign-in-refused": [
+    "You were not signed in",
+    `You cancelled, or the identity provider did not let you in: an account that may not use this app, or a consent
+that is missing. Nothing has been changed.`,
+    ...START_AGAIN,
+  ],
+  "sign-in-expired": [
+    "That took too long",
+    "A sign-in must be finished within ten minutes. Nothing has been changed.",
+    ...START_AGAIN,
+  ],
+  "sign-in-elsewhere": [
+    "That was another sign-in",
+    `This answer belongs to a sign-in that this browser does not have under way, for instance one that was begun
+in another window and has been overtaken. If you are signed in there, just go on there.`,
+    ...START_AGAIN,
+  ],
+  "sign-in-unknown": [
+    "This browser does not remember the sign-in",
+    `The cookie that was set when it began did not come back. Cookies may be blocked: allow them for this site. Or
+it began under another name of it, and to a browser localhost and 127.0.0.1 are two sites: stay with one.`,
+    ...START_AGAIN,
+  ],
+  "sign-in-repeated": [
+    "That sign-in has been used",
+    "Each can be used once, and the page was loaded again. If it worked the first time, you are signed in.",
+    "Go on",
+    "/me",
+  ],
   "sign-in-failed": [
     "That sign-in did not work",
-    "It was cancelled, took too long, or was begun in another window. Nothing has been changed.",
-    "Start again",
-    "/sign-in?returnTo=/me",
+    "The identity provider did not accept what it had handed out itself. Nothing has been changed.",
+    ...START_AGAIN,
   ],
   "foreign-form": [
     "That request came from elsewhere",

@@ -53,9 +53,14 @@ async function keepRunning(worker: Worker, intervalMs: number): Promise<void> {
   });
   tellParent({ type: "ready" });
 
-  while (intervalMs > 0 && !stopping.signal.aborted) {
-    // A store that is down is no reason to give up: the next run finds it again.
-    await takeTurn(worker.run).catch((error: unknown) => console.error(`run failed: ${reasonOf(error)}`));
+  for (let woken = false; intervalMs > 0 && !stopping.signal.aborted; woken = true) {
+    try {
+      const reports = await takeTurn(worker.run);
+      if (woken) tellParent({ type: "woke", reports });
+    } catch (error) {
+      // A store that is down is no reason to give up: the next run finds it again.
+      console.error(`run failed: ${reasonOf(error)}`);
+    }
     await sleep(intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined);
   }
 }

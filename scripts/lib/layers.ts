@@ -10,7 +10,7 @@ export interface Layer {
   readonly packages: readonly string[];
 }
 
-const GROUND = ["errors", "runtime"];
+const GROUND = ["errors", "runtime", "checks"];
 const PORTS = [...GROUND, "blob", "envelope", "store", "telemetry"];
 const PARTITIONS = [...PORTS, "tiers", "activity"];
 const MSAL = [...PARTITIONS, "partitions"];
@@ -23,6 +23,7 @@ const ADAPTER = [...GROUND, "store", "adapters/shared"];
 export const LAYERS: readonly Layer[] = [
   { name: "errors", imports: [], packages: [] },
   { name: "runtime", imports: [], packages: ["node:crypto"] },
+  { name: "checks", imports: ["errors", "runtime"], packages: [] },
   { name: "blob", imports: GROUND, packages: ["node:crypto"] },
   { name: "store", imports: GROUND, packages: [] },
   { name: "telemetry", imports: GROUND, packages: ["node:crypto"] },

@@ -11,7 +11,7 @@ describe("npm start -- --headless", () => {
     expect(await run.ended, run.output()).toBe(0);
     expect(run.output()).not.toContain("✗");
     expect(lastLine(run.output())).toMatch(
-      /^The story came out right: 35 of 35 checks, 3 users, 5 sign-ins, 6 worker runs, 8 renewals, 1 refused, searched \d+ KB for \d+ secrets, found 0\.$/,
+      /^The story came out right: 40 of 40 checks, 3 users, 5 sign-ins, 6 worker runs, 8 renewals, 1 refused, searched \d+ KB for \d+ secrets, found 0\.$/,
     );
   });
 
@@ -27,6 +27,6 @@ describe("npm start -- --headless", () => {
     expect(await run.ended).toBe(1);
     expect(run.output()).toContain("✗ not in any log or cookie");
     expect(run.output()).not.toContain("eyJ");
-    expect(lastLine(run.output())).toBe("The story did not come out right: 1 failed, 34 passed.");
+    expect(lastLine(run.output())).toBe("The story did not come out right: 1 failed, 39 passed.");
   });
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createBrowser } from "../../examples/demo/browser.ts";
@@ -47,6 +47,39 @@ describe("npm start", () => {
       const run = runStart(["--port", "0", "--data", open]);
       expect(await run.ended).toBe(1);
       expect(run.output()).toContain(`run: chmod 700 ${open}`);
+    }));
+
+  test("says what is wrong with a data folder that is none", () =>
+    inFolder(async (folder) => {
+      const file = join(folder, "file");
+      const link = join(folder, "link");
+      writeFileSync(file, "");
+      symlinkSync(folder, link);
+      const cases = [
+        [file, `${file} is not a folder`],
+        [join(file, "below"), `${join(file, "below")} cannot be reached (ENOTDIR)`],
+        [link, `${link} is a symbolic link`],
+      ] as const;
+      for (const [path, message] of cases) {
+        const run = runStart(["--port", "0", "--data", path]);
+        expect(await run.ended).toBe(1);
+        expect(run.output()).toContain(`The demonstration could not run: ${message}`);
+      }
+    }));
+
+  test.runIf(process.platform === "linux")("does not hang where no folder can be made", async () => {
+    const run = runStart(["--port", "0", "--data", "/proc/nowhere/data"]);
+    expect(await run.ended).toBe(1);
+    expect(run.output()).toContain("/proc/nowhere cannot be made (ENOENT)");
+  });
+
+  test("makes the folders above its data folder, for their owner alone", () =>
+    inFolder(async (folder) => {
+      const run = runStart(["--port", "0", "--data", join(folder, "a", "b")]);
+      await run.shows(/Web app +http/);
+      expect(statSync(join(folder, "a")).mode & 0o777).toBe(0o700);
+      run.process.kill("SIGINT");
+      expect(await run.ended).toBe(0);
     }));
 
   test("says so when its port is taken, and ends", () =>

@@ -83,7 +83,7 @@ describe("docs/options.md", () => {
   });
 
   test("lists the options of createConfidentialClient and no others", () => {
-    const known = knownOptions("src/client/confidential-client.ts");
+    const known = knownOptions("src/client/client-options.ts");
     expect(documented("createConfidentialClient").toSorted()).toEqual(known.toSorted());
   });
 
