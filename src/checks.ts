@@ -25,6 +25,7 @@ export function checkOptionNames(
   }
 }
 
+/** An array is none. */
 export function checkObject(value: unknown, option: string): asserts value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new OptionsError(option, "must be an object");
@@ -41,8 +42,7 @@ export function checkMethods(value: unknown, option: string, methods: readonly s
 }
 
 export function checkText(value: unknown, option: string): void {
-  if (value === undefined || (typeof value === "string" && value !== "")) return;
-  throw new OptionsError(option, "must be a non-empty text");
+  if (value !== undefined && typeof value !== "string") throw new OptionsError(option, "must be a text");
 }
 
 /** A list of texts. A text alone would be taken apart into letters. */
@@ -101,10 +101,10 @@ function nearest(name: string, known: ReadonlySet<string>): string | undefined {
 /** How many letters must be added, dropped or changed (Levenshtein), row by row. */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [index, letter] of [...from].entries()) {
+  for (let index = 0; index < from.length; index++) {
     const next = [index + 1];
     for (let at = 1; at <= to.length; at++) {
-      const changed = row[at - 1]! + (letter === to[at - 1] ? 0 : 1);
+      const changed = row[at - 1]! + (from[index] === to[at - 1] ? 0 : 1);
       next.push(Math.min(changed, row[at]! + 1, next[at - 1]! + 1));
     }
     row = next;

@@ -7,7 +7,6 @@ import {
   checkedRuntime,
   checkMethods,
   checkOptionNames,
-  checkText,
 } from "./checks.ts";
 import type { KeyRing } from "./envelope/key-ring.ts";
 import { OptionsError } from "./errors.ts";
@@ -126,7 +125,6 @@ const ACTIVITY_STORE_METHODS = ["get", "put", "delete", "list"];
 /** @throws {OptionsError} naming the first option that is missing, misspelt or wrong. */
 export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOptions {
   checkOptionNames(options, KNOWN_OPTIONS, OWNER);
-  checkText(options.spillFolder, "spillFolder");
   return {
     store: checkedStore(options.store),
     keys: checkedKeys(options),
@@ -134,7 +132,7 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
     l1MaxBytes: checkedL1(options.l1),
     ...checkedFreshness(options),
     unsavedMaxBytes: checkedPositive(options.unsavedMaxBytes, "unsavedMaxBytes", defaults.unsavedMaxBytes),
-    spillFolder: options.spillFolder,
+    spillFolder: checkedFolder(options.spillFolder),
     refreshLease: checkedChoice(options.refreshLease, "refreshLease", ["advisory", "off"]),
     refreshTokens: checkedChoice(options.refreshTokens, "refreshTokens", ["reusable", "one-time"]),
     retention: checkedRetention(options.retention),
@@ -156,6 +154,11 @@ function checkedFreshness(
 function checkedStore(store: Store | undefined): Store | undefined {
   if (store !== undefined) checkMethods(store, "store", STORE_METHODS, "a store, e.g. sqliteStore({ path })");
   return store;
+}
+
+function checkedFolder(folder: string | undefined): string | undefined {
+  if (folder === undefined || (typeof folder === "string" && folder !== "")) return folder;
+  throw new OptionsError("spillFolder", "must be the path of a folder");
 }
 
 function checkedKeys(options: Pick<TokenCacheOptions, "keys" | "store">): KeyRing | "unsealed" {

@@ -1,5 +1,6 @@
 /** The composition root: what a token cache is made of, in the order in which things depend on each other. */
 import type { AccountActivity } from "./activity/account-activity.ts";
+import { checkedFilter } from "./activity/accounts-filter.ts";
 import { createActivity, type AccountsFilter, type Activity } from "./activity/activity.ts";
 import { memoryActivity } from "./adapters/memory-activity.ts";
 import { memoryStore } from "./adapters/memory.ts";
@@ -53,6 +54,7 @@ export interface TokenCache<Properties = unknown> {
   /**
    * The accounts the cache has tokens for, for background workers and administration. Pages through the index;
    * an account that exists all the while is listed exactly once. May list one whose sign-in never finished.
+   * @throws {OptionsError} at once, naming the filter.
    */
   accounts(filter?: AccountsFilter): AsyncIterableIterator<AccountActivity<Properties>>;
   /**
@@ -105,7 +107,7 @@ export function createTokenCache<Properties = unknown>(
   return {
     accounts: (filter = {}) =>
       listAccounts(open(), checkedFilter(filter)) as AsyncIterableIterator<AccountActivity<Properties>>,
-    plugin: (partition) => createPartitionPlugin(open().partitions, partition, emit),
+    plugin: (partition) => createPartitionPlugin(open().partitions, checkedPartition(partition), emit),
     inspect: async () => (await store.inspect?.()) ?? [],
     unsaved() {
       const { size: entries, bytes, dropped } = parts.value.partitions.unsaved;
@@ -198,12 +200,12 @@ function listAccounts(parts: CacheParts, filter: AccountsFilter): AsyncIterableI
   });
 }
 
-const FILTERS = new Set(["status", "activeSince", "idleSince", "tenantId", "homeAccountId", "clientId"]);
-
-/** A misspelt filter would list everybody. */
-function checkedFilter(filter: AccountsFilter): AccountsFilter {
-  for (const name of Object.keys(filter)) {
-    if (!FILTERS.has(name)) throw new OptionsError(`accounts.${name}`, "is not a filter");
-  }
-  return filter;
+/** A partition of another make might be the key of somebody else's tokens. */
+function checkedPartition(partition: Partition): Partition {
+  const { kind, id } = (partition ?? {}) as Partial<Partition>;
+  if (typeof id === "string" && kind !== undefined && id.startsWith(`${kind}:`)) return partition;
+  throw new OptionsError(
+    "partition",
+    "must be what userPartition(…), appPartition(…) or oboPartition(…) returns",
+  );
 }

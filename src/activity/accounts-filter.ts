@@ -12,7 +12,8 @@ const FILTERS = new Set<string>(["status", ...TIMES, ...TEXTS]);
 export function checkedFilter(filter: AccountsFilter): AccountsFilter {
   checkObject(filter, "filter");
   checkOptionNames(filter, FILTERS, "accounts()", "accounts");
-  for (const status of [filter.status ?? []].flat() as readonly AccountStatus[]) {
+  const { status: wanted = [] } = filter;
+  for (const status of [wanted].flat()) {
     if (STATUSES.includes(status)) continue;
     throw new OptionsError("accounts.status", `must be one or several of: ${STATUSES.join(", ")}`);
   }

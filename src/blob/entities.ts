@@ -159,9 +159,8 @@ export function parseBlob(json: string): CacheBlob {
  *
  * @throws TokenkeepError `ERR_BLOB_INVALID` for what MSAL Node 7.2 would fail on, then or later: a section
  * or entity that is not an object, a required field that is not a string, an access token without scopes, a
- * refresh token with half a surrogate pair,
- * tenant profiles that are not JSON objects, a token filed under another kind, and the keys `__proto__`
- * and `hasOwnProperty` anywhere.
+ * refresh token with half a surrogate pair, tenant profiles that are not JSON objects, a token filed under
+ * another kind, and the keys `__proto__` and `hasOwnProperty` anywhere.
  */
 export function blobFromObject(value: unknown): CacheBlob {
   if (!isJsonObject(value)) throw invalid("it is not an object");

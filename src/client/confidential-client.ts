@@ -1,7 +1,6 @@
 import type { AccountRef } from "../activity/account-ref.ts";
 import type { ClientRole } from "../activity/row.ts";
-import { OptionsError } from "../errors.ts";
-import { createClientSettings, DEFAULT_REQUEST_TIMEOUT_MS } from "../msal/client-settings.ts";
+import { createClientSettings } from "../msal/client-settings.ts";
 import { runOperation } from "../msal/operation.ts";
 import { createTokenCacheFacade } from "../msal/token-cache-facade.ts";
 import type {
@@ -21,10 +20,11 @@ import type {
 } from "../msal/types.ts";
 import { createLeases, type Leases } from "../partitions/lease.ts";
 import type { SignOutOutcome } from "../partitions/sign-out.ts";
-import type { TokenCache } from "../token-cache.ts";
+import type { CacheParts, TokenCache } from "../token-cache.ts";
 import { createAccountSource } from "./accounts.ts";
 import { acquireTokenByClientCredential } from "./client-credential.ts";
 import { createAuthorityReader, type ClientContext } from "./context.ts";
+import { checkedRequest, resolveClientOptions } from "./client-options.ts";
 import {
   acquireTokenByCode,
   acquireTokenByRefreshToken,
@@ -36,11 +36,13 @@ import type { TokenResult } from "./result.ts";
 import { removeAccount, signOutEverywhere } from "./sign-out.ts";
 import { acquireTokenSilent } from "./silent.ts";
 
+/** What {@link createConfidentialClient} is made from: MSAL's configuration, and `tokenCache` for its `cache`. */
 export interface ConfidentialClientOptions {
   /** MSAL's own: client id, authority, secret, certificate or assertion. */
   readonly auth: Configuration["auth"];
   /** MSAL's own: logger, network client, protocol mode. */
   readonly system?: Configuration["system"];
+  /** MSAL's own: the application's name and version. */
   readonly telemetry?: Configuration["telemetry"];
   /** Where tokens are kept. Several clients may share one. */
   readonly tokenCache: TokenCache;
@@ -75,6 +77,7 @@ export interface ConfidentialClient extends IConfidentialClientApplication {
   removeAccount(account: AccountRef): Promise<SignOutOutcome>;
   /** As {@link removeAccount}, and ends what the user's assertions were exchanged for (on-behalf-of). */
   signOutEverywhere(account: AccountRef): Promise<SignOutOutcome>;
+  /** The application's id, as in `auth`. */
   readonly clientId: string;
   /** The cache this client was made with. */
   readonly tokenCache: TokenCache;
@@ -85,21 +88,21 @@ export type SilentRequest = Omit<SilentFlowRequest, "account"> & { account: Acco
 
 /**
  * Makes the client of an application that has a secret, a certificate or an assertion of its own.
- * @throws {OptionsError} (a `TypeError`) naming the option; MSAL's own errors for wrong credentials.
+ * @throws {OptionsError} (a `TypeError`) naming the option; MSAL's and Node's own for a key that is no key.
  */
 export function createConfidentialClient(options: ConfidentialClientOptions): ConfidentialClient {
-  checkOptions(options);
-  const { auth, tokenCache, role = "web" } = options;
-  const settings = createClientSettings(options, tokenCache.parts.runtime);
-  const parts = tokenCache.parts;
+  const resolved = resolveClientOptions(options);
+  const { auth, system, tokenCache, role } = resolved;
+  const { parts } = tokenCache;
+  const settings = createClientSettings(resolved, parts.runtime);
   const context: ClientContext = {
     parts,
     auth,
-    authority: createAuthorityReader(auth, options.system?.protocolMode),
+    authority: createAuthorityReader(auth, system?.protocolMode),
     answers: createCacheAnswers(parts.runtime),
     role,
     settings: settings.current,
-    leases: createClientLeases(options),
+    leases: createClientLeases(parts, resolved.requestTimeoutMs),
   };
   context.authority({});
   const cache: MsalTokenCache = createTokenCacheFacade(createAccountSource(context));
@@ -109,19 +112,22 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
     tokenCache,
     async getAuthCodeUrl(request: AuthorizationUrlRequest): Promise<string> {
       const outcome = await runOperation(settings.current(), undefined, (client) =>
-        client.getAuthCodeUrl({ ...request }),
+        client.getAuthCodeUrl({ ...checkedRequest(request) }),
       );
       if (!outcome.ok) throw outcome.error;
       return outcome.result;
     },
-    acquireTokenByCode: (request, payload) => parts.run(() => acquireTokenByCode(context, request, payload)),
-    acquireTokenSilent: (request) => parts.run(() => acquireTokenSilent(context, request)),
-    acquireTokenByRefreshToken: (request) => parts.run(() => acquireTokenByRefreshToken(context, request)),
+    acquireTokenByCode: (request, payload) =>
+      parts.run(() => acquireTokenByCode(context, checkedRequest(request), payload)),
+    acquireTokenSilent: (request) => parts.run(() => acquireTokenSilent(context, checkedRequest(request))),
+    acquireTokenByRefreshToken: (request) =>
+      parts.run(() => acquireTokenByRefreshToken(context, checkedRequest(request))),
     acquireTokenByClientCredential: (request) =>
-      parts.run(() => acquireTokenByClientCredential(context, request)),
-    acquireTokenOnBehalfOf: (request) => parts.run(() => acquireTokenOnBehalfOf(context, request)),
+      parts.run(() => acquireTokenByClientCredential(context, checkedRequest(request))),
+    acquireTokenOnBehalfOf: (request) =>
+      parts.run(() => acquireTokenOnBehalfOf(context, checkedRequest(request))),
     acquireTokenByUsernamePassword: (request) =>
-      parts.run(() => acquireTokenByUsernamePassword(context, request)),
+      parts.run(() => acquireTokenByUsernamePassword(context, checkedRequest(request))),
     removeAccount: (account) => parts.run(() => removeAccount(context, account)),
     signOutEverywhere: (account) => parts.run(() => signOutEverywhere(context, account)),
     getTokenCache: () => cache,
@@ -132,37 +138,13 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
   };
 }
 
-function createClientLeases({ tokenCache, requestTimeoutMs }: ConfidentialClientOptions): Leases {
-  const { lease, refreshTokens: mode, runtime, emit } = tokenCache.parts;
+function createClientLeases(parts: CacheParts, requestTimeoutMs: number): Leases {
+  const { lease, refreshTokens: mode, runtime, emit } = parts;
   return createLeases({
     lease,
     mode,
-    requestTimeoutMs: requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
+    requestTimeoutMs,
     runtime,
     onFailure: (operation, error) => emit({ type: "store-failed", store: "lease", operation, error }),
   });
-}
-
-const KNOWN_OPTIONS = new Set(["auth", "system", "telemetry", "tokenCache", "role", "requestTimeoutMs"]);
-
-function checkOptions(options: ConfidentialClientOptions): void {
-  if (typeof options !== "object" || options === null) throw new OptionsError("options", "must be an object");
-  for (const name of Object.keys(options)) {
-    if (name === "cache") throw new OptionsError("cache", "is not used: tokens are kept in `tokenCache`");
-    if (!KNOWN_OPTIONS.has(name))
-      throw new OptionsError(name, "is not an option of createConfidentialClient");
-  }
-  if (typeof options.auth?.clientId !== "string" || options.auth.clientId === "") {
-    throw new OptionsError("auth.clientId", "is missing");
-  }
-  if (typeof options.tokenCache?.accounts !== "function") {
-    throw new OptionsError("tokenCache", "is missing: pass what createTokenCache(…) returns");
-  }
-  const { role, requestTimeoutMs } = options;
-  if (role !== undefined && role !== "web" && role !== "worker") {
-    throw new OptionsError("role", 'must be "web" or "worker"');
-  }
-  if (requestTimeoutMs !== undefined && !(requestTimeoutMs > 0)) {
-    throw new OptionsError("requestTimeoutMs", "must be a number greater than 0");
-  }
 }

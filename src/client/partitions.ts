@@ -1,3 +1,4 @@
+import { checkObject } from "../checks.ts";
 import { parseAuthority, type AuthorityOptions } from "../msal/issuer.ts";
 import * as named from "../partitions/partition.ts";
 import type { Partition, PartitionScope } from "../partitions/partition.ts";
@@ -8,6 +9,7 @@ export interface PartitionOwner extends AuthorityOptions {
 }
 
 function scopeOf(owner: PartitionOwner): PartitionScope {
+  checkObject(owner, "owner");
   return { clientId: owner.clientId, issuer: parseAuthority(owner).issuer };
 }
 

@@ -48,8 +48,9 @@ export interface KeyRingOptions {
  * different keys; the error names the option and shows nothing of it.
  */
 export function createKeyRing(options: KeyRingOptions): KeyRing {
-  checkOptionNames(options, KNOWN_OPTIONS, "createKeyRing");
-  const { sealing, opening = [] } = options as Partial<KeyRingOptions>;
+  const given: Partial<KeyRingOptions> = options ?? {};
+  checkOptionNames(given, KNOWN_OPTIONS, "createKeyRing");
+  const { sealing, opening = [] } = given;
   if (!Array.isArray(opening)) throw new OptionsError("opening", "must be an array of { id, key }");
   return ringOf([
     { name: "sealing", entry: sealing },
@@ -80,10 +81,10 @@ export function parseKeys(text: string, option = "keys"): KeyRing {
  * random hexadecimal digits. The text is a secret. `runtime` is for tests; default: the system's.
  */
 export function generateKey(runtime?: Runtime, id?: string): string {
-  const { randomBytes } = checkedRuntime(runtime);
-  const keyId = id ?? `k-${Buffer.from(randomBytes(4)).toString("hex")}`;
+  const source = checkedRuntime(runtime);
+  const keyId = id ?? `k-${Buffer.from(source.randomBytes(4)).toString("hex")}`;
   if (!isKeyId(keyId)) throw new OptionsError("id", KEY_ID_RULE);
-  const key = randomBytes(KEY_BYTES);
+  const key = source.randomBytes(KEY_BYTES);
   try {
     return `${keyId}:${Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("base64url")}`;
   } finally {

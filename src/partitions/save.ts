@@ -60,7 +60,7 @@ export async function save(core: Core, partition: Partition, change: Change): Pr
       if ("superseded" in applied) return superseded(core, key, applied.superseded, current);
       if (!applied.changed && !waiting) return { saved: true, record: applied.next };
       last = applied.next;
-      const certainlyNot = perhapsThere;
+      const earlier = perhapsThere;
       perhapsThere ??= last;
       const result = await core.tiers.put(key, last, {
         ifVersion: there?.version ?? null,
@@ -75,7 +75,7 @@ export async function save(core: Core, partition: Partition, change: Change): Pr
         return { saved: true, record: last };
       }
       core.emit({ type: "conflict", partition: partitionLabel(key), attempt });
-      if (!result.uncertain) perhapsThere = certainlyNot;
+      if (!result.uncertain) perhapsThere = earlier;
       there = await afterConflict(core, key, attempt, result.current);
     }
   } catch (error) {

@@ -51,6 +51,7 @@ export interface StoredActivity {
   readonly revision: string;
 }
 
+/** Which rows, and which page of them. Filters that are absent let every row pass. */
 export interface ActivityQuery {
   readonly status?: AccountStatus | readonly AccountStatus[];
   /** Rows with `lastActivityAt >= activeSince`. */
@@ -68,6 +69,7 @@ export interface ActivityQuery {
   readonly cursor?: string;
 }
 
+/** One page of rows, in the order of their keys. */
 export interface ActivityPage {
   readonly rows: readonly StoredActivity[];
   /** Absent on the last page. */

@@ -11,16 +11,19 @@ export interface Stored {
   readonly expiresAtMs?: number;
 }
 
+/** What any call to a store may be given. */
 export interface StoreCallOptions {
   /** Aborted when the caller has stopped waiting. An adapter may ignore it; it must not fail because of it. */
   readonly signal?: AbortSignal;
 }
 
+/** How a value is read. */
 export interface GetOptions extends StoreCallOptions {
   /** Answer `"unchanged"` instead of the bytes if the stored version is this one. */
   readonly unlessVersion?: Version;
 }
 
+/** Under which condition a value is written, as which version, and for how long. */
 export interface PutOptions extends StoreCallOptions {
   /** The version these bytes will have. Chosen by the caller, so that a lost answer is resolved by reading. */
   readonly version: Version;

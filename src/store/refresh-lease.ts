@@ -9,6 +9,7 @@ export type LeaseResult =
       readonly remainingMs?: number;
     };
 
+/** Who wants a lease, and for how long. */
 export interface LeaseOptions {
   /** Random, one per acquisition: whoever renews or releases must be who acquired. */
   readonly owner: string;

@@ -3,13 +3,16 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { accountRef, type AccountRef } from "../activity/account-ref.ts";
 import type { ConfidentialClient } from "../client/confidential-client.ts";
 import type { TokenResult } from "../client/result.ts";
-import { OptionsError, TokenkeepError } from "../errors.ts";
+import { TokenkeepError } from "../errors.ts";
 import { flowPartition } from "../partitions/partition.ts";
 import { randomId } from "../runtime.ts";
 import { localPath } from "./local-path.ts";
+import { checkBeginSignIn, checkCompleteSignIn, resolveSignInOptions } from "./sign-in-options.ts";
 import { createFlowCodec, invalidFlow, type Flow, type FlowCodec } from "./flow.ts";
 
+/** What {@link createSignIn} is made from. */
 export interface SignInOptions {
+  /** What `createConfidentialClient` returned. */
   readonly client: ConfidentialClient;
   /** Where the identity provider sends the user back; registered with it, compared exactly. */
   readonly redirectUri: string;
@@ -19,13 +22,17 @@ export interface SignInOptions {
   readonly flowTtlMs?: number;
 }
 
+/** What one sign-in asks for, beyond the options. */
 export interface BeginSignIn {
   /** A path of this site to come back to, e.g. `/me`. Anything else becomes `/`. */
   readonly returnTo?: string;
   /** More scopes than those of the options. */
   readonly scopes?: readonly string[];
+  /** How the identity provider asks, e.g. `select_account` or `consent` (OpenID Connect Core section 3.1.2.1). */
   readonly prompt?: string;
+  /** The user name to fill in. */
   readonly loginHint?: string;
+  /** The tenant whose own sign-in page to go to at once. */
   readonly domainHint?: string;
   /** A claims challenge, as an API or a failed silent call gave it. */
   readonly claims?: string;
@@ -33,6 +40,7 @@ export interface BeginSignIn {
   readonly authority?: string;
 }
 
+/** A sign-in that has been begun: one half for the browser's way out, one for its way back. */
 export interface SignInBegun {
   /** Where to send the browser. */
   readonly url: string;
@@ -40,6 +48,7 @@ export interface SignInBegun {
   readonly flow: string;
 }
 
+/** What the browser brings back. */
 export interface CompleteSignIn {
   /** What {@link SignIn.beginSignIn} gave; several if the browser has begun several: `state` says which. */
   readonly flow: string | readonly string[];
@@ -47,14 +56,22 @@ export interface CompleteSignIn {
   readonly url: string;
 }
 
+/** A user who has signed in. */
 export interface SignInCompleted {
+  /** MSAL's result, with its tokens. Not for a session. */
   readonly result: TokenResult;
   /** Goes into the session: identifies the user, holds no secret. */
   readonly account: AccountRef;
+  /** The path of this site that the user was going to. */
   readonly returnTo: string;
 }
 
+/** The two calls around the redirect. Keeps nothing between them: any node may complete what another began. */
 export interface SignIn {
+  /**
+   * Makes the URL to send the browser to, and what completes the sign-in when it comes back.
+   * @throws {OptionsError} naming the field of the request; MSAL's errors
+   */
   beginSignIn(request?: BeginSignIn): Promise<SignInBegun>;
   /**
    * Checks that the redirect answers this flow, that the flow is fresh and has not been completed before, on
@@ -65,14 +82,12 @@ export interface SignIn {
   completeSignIn(request: CompleteSignIn): Promise<SignInCompleted>;
 }
 
-const DEFAULT_FLOW_TTL_MS = 600_000;
 /** Clocks of two nodes differ a little. */
 const CLOCK_SKEW_MS = 60_000;
 
 /** @throws {OptionsError} naming the option */
 export function createSignIn(options: SignInOptions): SignIn {
-  checkOptions(options);
-  const { client, redirectUri, scopes = [], flowTtlMs = DEFAULT_FLOW_TTL_MS } = options;
+  const { client, redirectUri, scopes, flowTtlMs } = resolveSignInOptions(options);
   const { clientId } = client;
   const codec = (): FlowCodec => {
     const { flowSealer, namespace } = client.tokenCache.parts;
@@ -80,6 +95,7 @@ export function createSignIn(options: SignInOptions): SignIn {
   };
 
   async function beginSignIn(request: BeginSignIn = {}): Promise<SignInBegun> {
+    checkBeginSignIn(request);
     const { runtime } = client.tokenCache.parts;
     const flow: Flow = {
       id: randomId(runtime),
@@ -110,6 +126,7 @@ export function createSignIn(options: SignInOptions): SignIn {
   }
 
   async function completeSignIn(request: CompleteSignIn): Promise<SignInCompleted> {
+    checkCompleteSignIn(request);
     const { runtime, partitions } = client.tokenCache.parts;
     const answer = answerOf(request.url, redirectUri);
     const flow = flowOf(codec(), request.flow, answer);
@@ -202,15 +219,4 @@ function sameText(a: string, b: string): boolean {
 /** An error of the provider's in a form that is safe in a log. */
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, " ").slice(0, 300);
-}
-
-function checkOptions(options: SignInOptions): void {
-  if (typeof options !== "object" || options === null) throw new OptionsError("options", "must be an object");
-  if (typeof options.client?.acquireTokenByCode !== "function") {
-    throw new OptionsError("client", "is missing: pass what createConfidentialClient(…) returns");
-  }
-  if (!URL.canParse(options.redirectUri)) throw new OptionsError("redirectUri", "must be an absolute URL");
-  if (options.flowTtlMs !== undefined && !(options.flowTtlMs > 0)) {
-    throw new OptionsError("flowTtlMs", "must be a number greater than 0");
-  }
 }

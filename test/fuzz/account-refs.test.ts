@@ -31,7 +31,10 @@ const mixture = (): fc.Arbitrary<unknown> => {
   const valueOf = (field: (typeof FIELDS)[number]) =>
     fc.oneof(
       { weight: 4, arbitrary: fc.constantFrom<unknown>(ada[field], ben[field], ada[field].toUpperCase()) },
-      { weight: 1, arbitrary: fc.constantFrom<unknown>(undefined, null, "", 0, true, [], {}, `${ada[field]} `) },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom<unknown>(undefined, null, "", 0, true, [], {}, `${ada[field]} `),
+      },
       { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 1 }) },
     );
   const [home, environment, tenant, local, username] = FIELDS.map(valueOf);
@@ -47,9 +50,25 @@ const mixture = (): fc.Arbitrary<unknown> => {
 const anyRef = (): fc.Arbitrary<unknown> =>
   fc.oneof(
     { weight: 4, arbitrary: mixture() },
-    { weight: 3, arbitrary: arbitraryMutations(2).map((changes) => JSON.parse(mutatedJson(JSON.stringify(ada), changes)) as unknown) },
+    {
+      weight: 3,
+      arbitrary: arbitraryMutations(2).map(
+        (changes) => JSON.parse(mutatedJson(JSON.stringify(ada), changes)) as unknown,
+      ),
+    },
     { weight: 1, arbitrary: fc.jsonValue() },
-    { weight: 1, arbitrary: fc.constantFrom(undefined, null, [], {}, "ada", 7, JSON.parse('{"__proto__":{"homeAccountId":"x"}}')) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        undefined,
+        null,
+        [],
+        {},
+        "ada",
+        7,
+        JSON.parse('{"__proto__":{"homeAccountId":"x"}}'),
+      ),
+    },
   );
 
 const homeOf = (ref: unknown): unknown => (ref as Partial<AccountRef> | null | undefined)?.homeAccountId;

@@ -11,7 +11,16 @@ import { systemRuntime } from "../../src/runtime.ts";
 import { temporaryFolder } from "../adapters/children.ts";
 import { collect } from "../support/collect.ts";
 import { claimsOf } from "../support/network.ts";
-import { ADA, BEN, createNode, createWorld, READ, testKeys, type Node, type World } from "../support/world.ts";
+import {
+  ADA,
+  BEN,
+  createNode,
+  createWorld,
+  READ,
+  testKeys,
+  type Node,
+  type World,
+} from "../support/world.ts";
 import { expectNoSecret, guardPrototypes, settled } from "./promises.ts";
 
 guardPrototypes();
@@ -52,16 +61,25 @@ function change(columns: Readonly<Record<string, SQLInputValue>>): void {
   db.exec("DELETE FROM account_activity; INSERT INTO account_activity SELECT * FROM genuine");
   for (const [column, value] of Object.entries(columns)) {
     // A column that must not be empty stays as it was.
-    db.prepare(`UPDATE OR IGNORE account_activity SET ${column} = ? WHERE username = ? OR home_account_id = ?`).run(
-      value,
-      ADA,
-      world.authority.homeAccountId(ADA),
-    );
+    db.prepare(
+      `UPDATE OR IGNORE account_activity SET ${column} = ? WHERE username = ? OR home_account_id = ?`,
+    ).run(value, ADA, world.authority.homeAccountId(ADA));
   }
 }
 
 const anyValue: fc.Arbitrary<SQLInputValue> = fc.oneof(
-  fc.constantFrom<SQLInputValue>(null, "", "%", "tokenkeep:", "tokenkeep:user:%zz", 0, -1, 1.5, 2 ** 53, "__proto__"),
+  fc.constantFrom<SQLInputValue>(
+    null,
+    "",
+    "%",
+    "tokenkeep:",
+    "tokenkeep:user:%zz",
+    0,
+    -1,
+    1.5,
+    2 ** 53,
+    "__proto__",
+  ),
   fc.constant(2n ** 62n),
   fc.constantFrom<SQLInputValue>(ADA, BEN),
   fc.string({ unit: "binary", maxLength: 30 }).map((text) => text.toWellFormed().replaceAll("\0", "")),
@@ -93,18 +111,23 @@ describe("a row with any values in its columns", () => {
   test("ends no listing with anything but a documented error, and gives nobody another's token", async () => {
     let listings = 0;
     await fc.assert(
-      fc.asyncProperty(fc.dictionary(fc.constantFrom(...COLUMNS), anyValue, { maxKeys: 3 }), async (columns) => {
-        change(columns);
-        const worker = node();
-        const outcome = await workThrough(worker);
-        expectNoSecret(worker.events, world.authority.issued);
-        if ("error" in outcome) return expectNoSecret(outcome.error, world.authority.issued);
-        listings += 1;
-        for (const one of outcome.result) expectOwnToken(one);
-        // A broken row harms nobody else.
-        const bens = outcome.result.filter(({ account }) => account.username === BEN && account.status === "ok");
-        expect(bens.some(({ outcome: served }) => "result" in served)).toBe(true);
-      }),
+      fc.asyncProperty(
+        fc.dictionary(fc.constantFrom(...COLUMNS), anyValue, { maxKeys: 3 }),
+        async (columns) => {
+          change(columns);
+          const worker = node();
+          const outcome = await workThrough(worker);
+          expectNoSecret(worker.events, world.authority.issued);
+          if ("error" in outcome) return expectNoSecret(outcome.error, world.authority.issued);
+          listings += 1;
+          for (const one of outcome.result) expectOwnToken(one);
+          // A broken row harms nobody else.
+          const bens = outcome.result.filter(
+            ({ account }) => account.username === BEN && account.status === "ok",
+          );
+          expect(bens.some(({ outcome: served }) => "result" in served)).toBe(true);
+        },
+      ),
       { numRuns: 400 },
     );
     expect(listings).toBeGreaterThan(200);
@@ -115,12 +138,19 @@ describe("a row with any values in its columns", () => {
     db.exec("DELETE FROM temp.genuine; INSERT INTO temp.genuine SELECT * FROM account_activity");
     const columns = COLUMNS.filter((column) => !KEY_AND_STATUS.includes(column));
     await fc.assert(
-      fc.asyncProperty(fc.dictionary(fc.constantFrom(...columns), anyValue, { maxKeys: 3 }), async (values) => {
-        change(values);
-        const { client } = node();
-        const renewed = await client.acquireTokenSilent({ account: account!, scopes: READ, forceRefresh: true });
-        expect(renewed.metadata.saved).toBe(true);
-      }),
+      fc.asyncProperty(
+        fc.dictionary(fc.constantFrom(...columns), anyValue, { maxKeys: 3 }),
+        async (values) => {
+          change(values);
+          const { client } = node();
+          const renewed = await client.acquireTokenSilent({
+            account: account!,
+            scopes: READ,
+            forceRefresh: true,
+          });
+          expect(renewed.metadata.saved).toBe(true);
+        },
+      ),
       { numRuns: 150 },
     );
   });

@@ -102,7 +102,11 @@ function offline(json: string): ConfidentialClientApplication {
 
 describe("a blob", () => {
   test("of any text is refused or works", () => {
-    const text = fc.oneof(fc.string({ unit: "binary" }), fc.json(), fc.jsonValue().map((value) => JSON.stringify(value)));
+    const text = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.json(),
+      fc.jsonValue().map((value) => JSON.stringify(value)),
+    );
     fc.assert(
       fc.property(text, (input) => {
         const blob = parsed(input);
@@ -155,13 +159,13 @@ describe("a blob", () => {
     expect(worked).toBeGreaterThan(100);
   });
 
-  test("that is accepted MSAL can load and search", async () => {
+  test("that is accepted MSAL can load, search and save", async () => {
     await fc.assert(
-      fc.asyncProperty(arbitraryMutations(), async (mutations) => {
+      fc.asyncProperty(arbitraryMutations(), fc.boolean(), async (mutations, isRaw) => {
         const blob = parsed(mutatedJson(adas, mutations));
         if (!blob) return;
-        const json = serializeBlob(canonicalizeBlob(blob, nowSeconds(Date.now())));
-        const client = offline(json);
+        const client = offline(serializeBlob(isRaw ? blob : canonicalizeBlob(blob, nowSeconds(Date.now()))));
+        parseBlob(client.getTokenCache().serialize());
         const listed = await settled(client.getTokenCache().getAllAccounts());
         const accounts = "result" in listed ? listed.result : [];
         const homeAccountId = world.authority.homeAccountId(ADA);
@@ -175,7 +179,7 @@ describe("a blob", () => {
           });
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 800 },
     );
   });
 
@@ -183,7 +187,12 @@ describe("a blob", () => {
     const own = parseBlob(adas);
     const sections = ["Account", "IdToken", "AccessToken", "RefreshToken"] as const;
     const grafts = fc.array(
-      fc.record({ section: fc.constantFrom(...sections), from: fc.nat(9), to: fc.nat(9), first: fc.boolean() }),
+      fc.record({
+        section: fc.constantFrom(...sections),
+        from: fc.nat(9),
+        to: fc.nat(9),
+        first: fc.boolean(),
+      }),
       { minLength: 1, maxLength: 6 },
     );
     fc.assert(

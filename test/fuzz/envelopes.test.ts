@@ -42,7 +42,9 @@ async function expectNotAccepted(bytes: Buffer, node?: Node): Promise<void> {
   const outcome = await ask(bytes, node);
   if (!("error" in outcome)) throw new Error("accepted");
   if (isNotNow(outcome.error)) {
-    expect(["ERR_KEY_UNKNOWN", "ERR_RECORD_UNSUPPORTED"]).toContain((outcome.error as { code?: unknown }).code);
+    expect(["ERR_KEY_UNKNOWN", "ERR_RECORD_UNSUPPORTED"]).toContain(
+      (outcome.error as { code?: unknown }).code,
+    );
   } else expect(outcome.error).toMatchObject({ errorCode: "no_tokens_found" });
 }
 
@@ -118,7 +120,9 @@ describe("an envelope", () => {
       }),
       { numRuns: 300 },
     );
-    await expectNotAccepted(other);
+    const node = world.node();
+    await expectNotAccepted(other, node);
+    expect(node.events).toMatchObject([{ type: "record-unreadable", reason: "refused" }]);
   });
 });
 
@@ -127,7 +131,10 @@ describe("plaintext in the place of an envelope", () => {
     ["the record as it is", (text) => text],
     ["the record, marked as unsealed", (text) => `TKP\u0001${text}`],
     ["MSAL's own cache", (text) => JSON.stringify((JSON.parse(text) as { b: unknown }).b)],
-    ["MSAL's own cache, marked as unsealed", (text) => `TKP\u0001${JSON.stringify((JSON.parse(text) as { b: unknown }).b)}`],
+    [
+      "MSAL's own cache, marked as unsealed",
+      (text) => `TKP\u0001${JSON.stringify((JSON.parse(text) as { b: unknown }).b)}`,
+    ],
   ])("%s: is no token, and a sealed one takes its place at the next sign-in", async (_name, write) => {
     const plain = Buffer.from(write(opened(key, genuine)), "latin1");
     await expectNotAccepted(plain);

@@ -93,9 +93,9 @@ describe("a flow", () => {
       fc.json(),
       fc.string(),
       fc.constantFrom("", "null", "[]", "{}", "7"),
-      fc.tuple(fc.constantFrom(...replaced), fc.constantFrom(null, {}, [], "", true)).map(([name, value]) =>
-        JSON.stringify({ ...(JSON.parse(genuine) as object), [name]: value }),
-      ),
+      fc
+        .tuple(fc.constantFrom(...replaced), fc.constantFrom(null, {}, [], "", true))
+        .map(([name, value]) => JSON.stringify({ ...(JSON.parse(genuine) as object), [name]: value })),
     );
     await fc.assert(
       fc.asyncProperty(broken, async (text) => {
@@ -137,7 +137,9 @@ describe("an address", () => {
   const FIXED = ["state", "code", "error", "error_description", "iss", "session_state"];
 
   test("of any text or with any parameters is refused, unless it carries this flow's state", async () => {
-    const parameters = fc.array(fc.tuple(fc.oneof(fc.constantFrom(...FIXED), fc.string()), anyText), { maxLength: 6 });
+    const parameters = fc.array(fc.tuple(fc.oneof(fc.constantFrom(...FIXED), fc.string()), anyText), {
+      maxLength: 6,
+    });
     const path = fc.constantFrom("", REDIRECT_URI, "/redirect", "/redirect/", "//redirect", "/other");
     const address = fc.oneof(
       fc.tuple(path, parameters).map(([base, given]) => `${base}?${new URLSearchParams(given).toString()}`),
@@ -166,10 +168,16 @@ describe("an address", () => {
 
   test("to come back to is a path of this very site, whatever it was", () => {
     fc.assert(
-      fc.property(fc.oneof(anyText, anyText.map((text) => `/${text}`)), (text) => {
-        const url = new URL(localPath(text), "https://app.example");
-        expect(url.origin).toBe("https://app.example");
-      }),
+      fc.property(
+        fc.oneof(
+          anyText,
+          anyText.map((text) => `/${text}`),
+        ),
+        (text) => {
+          const url = new URL(localPath(text), "https://app.example");
+          expect(url.origin).toBe("https://app.example");
+        },
+      ),
       { numRuns: 2_000 },
     );
   });

@@ -53,15 +53,7 @@ const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
 );
 
-const WAYS: readonly Mutation["how"][] = [
-  "replace",
-  "delete",
-  "rename",
-  "copy",
-  "wrap",
-  "retype",
-  "respell",
-];
+const WAYS: readonly Mutation["how"][] = ["replace", "delete", "rename", "copy", "wrap", "retype", "respell"];
 
 /** One or a few changes. */
 export function arbitraryMutations(maxLength = 4): fc.Arbitrary<readonly Mutation[]> {
@@ -124,7 +116,11 @@ function apply({ holder, name }: Place, { how, value, key }: Mutation): void {
     case "wrap":
       return define(holder, name, [present]);
     case "retype":
-      return define(holder, name, typeof present === "string" ? Number(present) || 0 : JSON.stringify(present));
+      return define(
+        holder,
+        name,
+        typeof present === "string" ? Number(present) || 0 : JSON.stringify(present),
+      );
     case "respell":
       return define(holder, name, typeof present === "string" ? present.toUpperCase() : present);
   }

@@ -28,7 +28,12 @@ const times = ({ now }: Signed) => ({
 /** MSAL.NET: sections in its own order, `client_info` on credentials, a legacy copy of the extended expiry. */
 export function dotnet(signed: Signed): object {
   const { clientId, homeAccountId, tenantId, scopes } = signed;
-  const common = { home_account_id: homeAccountId, environment: GLOBAL, client_info: "e30", client_id: clientId };
+  const common = {
+    home_account_id: homeAccountId,
+    environment: GLOBAL,
+    client_info: "e30",
+    client_id: clientId,
+  };
   const target = [...scopes].toSorted().join(" ");
   const key = (...parts: string[]): string => [homeAccountId, GLOBAL, ...parts].join("-").toLowerCase();
   return {

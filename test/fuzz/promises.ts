@@ -3,7 +3,13 @@ import { AuthError } from "@azure/msal-node";
 import { afterEach, expect } from "vitest";
 import { OptionsError, TokenkeepError } from "../../src/errors.ts";
 
-const PROTOTYPES = [Object.prototype, Array.prototype, Function.prototype, String.prototype, Number.prototype];
+const PROTOTYPES = [
+  Object.prototype,
+  Array.prototype,
+  Function.prototype,
+  String.prototype,
+  Number.prototype,
+];
 
 const fingerprint = (): string =>
   JSON.stringify(PROTOTYPES.map((prototype) => Object.getOwnPropertyNames(prototype)));

@@ -89,9 +89,12 @@ describe("a file with results that could not be stored", () => {
 
   test("cut at any length, or of any bytes, is not", async () => {
     const genuine = left[0]!.bytes;
-    for (let length = 0; length < genuine.length; length += 53) await expectNotAdopted(genuine.subarray(0, length));
+    for (let length = 0; length < genuine.length; length += 53)
+      await expectNotAdopted(genuine.subarray(0, length));
     await fc.assert(
-      fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => expectNotAdopted(Buffer.from(bytes))),
+      fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) =>
+        expectNotAdopted(Buffer.from(bytes)),
+      ),
       { numRuns: 50 },
     );
   });

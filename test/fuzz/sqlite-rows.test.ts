@@ -69,7 +69,7 @@ test("a record with any values in its columns is served as it was, a miss, or no
       expect(other.metadata.cacheLevel).toBe("L2");
       await expectMended();
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 

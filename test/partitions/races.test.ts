@@ -1,0 +1,141 @@
+/** Interleavings in which a token was lost or came back, until a simulation had found them. */
+import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/blob/provenance.ts";
+import {
+  BOUND_MS,
+  USER,
+  accessTokensOf,
+  partitionWorld,
+  refreshTokenOf,
+  type PartitionNode,
+} from "./support.ts";
+
+const LONG_MS = 120_000;
+const down = (node: PartitionNode): void => node.link.fail("all", { times: Infinity });
+
+async function recordSeenBy(node: PartitionNode): Promise<Parameters<typeof refreshTokenOf>[0]> {
+  const state = await node.partitions.read(USER, { fresh: true });
+  return state.status === "present" ? state.record : undefined;
+}
+
+/** What a client does after the provider has refused a refresh token for good. */
+async function dropRefreshToken(node: PartitionNode): Promise<void> {
+  const state = await node.partitions.read(USER);
+  if (state.status !== "present") throw new Error(state.status);
+  const [[key, token] = ["", { secret: "" }]] = Object.entries(state.record.blob.RefreshToken);
+  await node.partitions.save(USER, {
+    creates: false,
+    signsIn: false,
+    base: state.record,
+    baseVersion: state.version,
+    mine: state.record.blob,
+    removals: [{ section: "RefreshToken", key, ifFingerprint: fingerprint(token.secret) }],
+    strengthens: false,
+  });
+}
+
+describe("a sign-in that waits for the store", () => {
+  test("is younger than the tokens that memory last showed, also where memory is not trusted any more", async () => {
+    const world = partitionWorld();
+    const node = world.node();
+    await node.signIn("one");
+    await world.runtime.advance(BOUND_MS);
+    down(node);
+    await node.signIn("two");
+    node.link.heal();
+    await world.runtime.advance(LONG_MS);
+    expect(refreshTokenOf(await recordSeenBy(world.node()))).toBe("rt-two");
+  });
+
+  test("does not bring back what a sign-out ended meanwhile", async () => {
+    const world = partitionWorld();
+    const [away, other] = [world.node(), world.node()];
+    await away.signIn("one");
+    await (await away.renew("one-more", "mail.read")).save();
+    down(away);
+    await away.signIn("two");
+    await other.partitions.signOut(USER);
+    away.link.heal();
+    await world.runtime.advance(LONG_MS);
+    expect(accessTokensOf(await recordSeenBy(world.node()))).toEqual(["at-two"]);
+  });
+
+  test("keeps its account where a renewal waited before it", async () => {
+    const world = partitionWorld();
+    const [away, other] = [world.node(), world.node()];
+    await away.signIn("one");
+    const renewal = await away.renew("one-more", "mail.read");
+    down(away);
+    await renewal.save();
+    await away.signIn("two");
+    await other.partitions.signOut(USER);
+    away.link.heal();
+    await world.runtime.advance(LONG_MS);
+    const record = await recordSeenBy(world.node());
+    expect(Object.keys(record?.blob.Account ?? {})).toHaveLength(1);
+    expect(refreshTokenOf(record)).toBe("rt-two");
+  });
+});
+
+describe("a sign-in whose write landed although its answer was lost", () => {
+  test("does not bring its spent refresh token back over the one that another process got for it", async () => {
+    const world = partitionWorld();
+    const [node, other] = [world.node(), world.node()];
+    node.link.loseAnswer("put");
+    node.link.interleave("put", async () => {
+      node.link.interleave("get", async () => (await other.renew("renewed")).save());
+    });
+    await node.signIn("one");
+    expect(refreshTokenOf(await recordSeenBy(world.node()))).toBe("rt-renewed");
+  });
+
+  test("and that could not be announced is replayed in the place it had", async () => {
+    const world = partitionWorld();
+    const [node, other] = [world.node(), world.node()];
+    await node.signIn("one");
+    node.link.interleave("publish", async () => (await other.renew("renewed")).save());
+    node.link.fail("publish");
+    await node.signIn("two");
+    await world.runtime.advance(LONG_MS);
+    expect(refreshTokenOf(await recordSeenBy(world.node()))).toBe("rt-renewed");
+    expect(node.partitions.unsaved.size).toBe(0);
+  });
+});
+
+test("a sign-in after a refused refresh token is younger than an answer for the refused one", async () => {
+  const world = partitionWorld();
+  const node = world.node();
+  await node.signIn("one");
+  const late = await node.renew("late");
+  await dropRefreshToken(node);
+  await node.signIn("two");
+  await late.save();
+  expect(refreshTokenOf(await recordSeenBy(world.node()))).toBe("rt-two");
+});
+
+test("a sign-out in memory is no answer while the store is down: the user may have signed in again", async () => {
+  const world = partitionWorld();
+  const [away, other] = [world.node(), world.node()];
+  await other.signIn("one");
+  await other.partitions.signOut(USER);
+  expect(await away.sees()).toBe("removed");
+  await other.signIn("two");
+  down(away);
+  await world.runtime.advance(BOUND_MS);
+  await expect(away.partitions.read(USER)).rejects.toMatchObject({ retryable: true });
+});
+
+test("nobody joins a call that began while a sign-out was on its way", async () => {
+  const node = partitionWorld().node();
+  await node.signIn("one");
+  const gate = node.link.holdBefore("put");
+  const signedOut = node.partitions.signOut(USER);
+  await gate.arrived;
+  const { flights, key } = node.partitions;
+  const early = Promise.withResolvers<string>();
+  void flights.run(key(USER), "silent", () => early.promise);
+  gate.open();
+  await signedOut;
+  expect(await flights.run(key(USER), "silent", () => Promise.resolve("late"))).toBe("late");
+  early.resolve("early");
+});
