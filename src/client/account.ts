@@ -7,8 +7,6 @@ import { canonicalHomeAccountId } from "../partitions/partition.ts";
 /** Tenants that name nobody in particular: a token is never asked for "in" them. */
 const ANY_TENANT = new Set(["common", "organizations", "consumers", ""]);
 
-const OTHER_FIELDS = ["environment", "tenantId", "localAccountId", "username"] as const;
-
 /**
  * The account of a request in the form in which its tokens are stored: MSAL looks entries up by it, and
  * answers `account: null` where only the spelling of the environment differs (measured, msal-node 7.2.1).
@@ -25,18 +23,23 @@ export function requestedAccount(
   if (typeof account !== "object" || account === null || typeof account.homeAccountId !== "string") {
     throw new OptionsError("account", "is missing: pass an AccountInfo, or the AccountRef of a sign-in");
   }
-  for (const field of OTHER_FIELDS) {
-    if (typeof (account[field] ?? "") !== "string")
-      throw new OptionsError(`account.${field}`, "must be text");
-  }
+  const environment = textOf(account, "environment");
   const asked = hasOwnAuthority && !ANY_TENANT.has(authority.tenant.toLowerCase()) && !authority.isAdfs;
   return {
     homeAccountId: canonicalHomeAccountId(account.homeAccountId),
-    environment: account.environment ? canonicalEnvironment(account.environment) : authority.environment,
-    tenantId: asked && isTenantId(authority.tenant) ? authority.tenant : (account.tenantId ?? ""),
-    localAccountId: account.localAccountId ?? "",
-    username: account.username ?? "",
+    environment: environment ? canonicalEnvironment(environment) : authority.environment,
+    tenantId: asked && isTenantId(authority.tenant) ? authority.tenant : textOf(account, "tenantId"),
+    localAccountId: textOf(account, "localAccountId"),
+    username: textOf(account, "username"),
   };
+}
+
+/** MSAL's result has a claim as the provider sent it, be it a number; what is stored is text. */
+function textOf(account: AccountRef, field: Exclude<keyof AccountRef, "homeAccountId">): string {
+  const value: unknown = account[field] ?? "";
+  if (typeof value === "number" || typeof value === "boolean") return `${value}`;
+  if (typeof value !== "string") throw new OptionsError(`account.${field}`, "must be text");
+  return value;
 }
 
 /** A tenant may be named by a domain; then only the provider knows its id, and MSAL's own rule must do. */

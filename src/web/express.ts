@@ -1,6 +1,7 @@
 /** The sign-in for Express: two routes, a guard and an error handler around a session of the application's. */
 import type { AccountRef } from "../activity/account-ref.ts";
 import { needsSignIn } from "../activity/outcome.ts";
+import { checkOptionNames } from "../checks.ts";
 import { OptionsError, TokenkeepError } from "../errors.ts";
 import { statusOf } from "./http-status.ts";
 import { addFlow, isRepeat, type SessionHandle } from "./session.ts";
@@ -157,7 +158,10 @@ function withStatus(error: unknown, where?: "in-sign-in"): unknown {
   return statusCode === undefined ? error : Object.assign(error, { statusCode });
 }
 
+const KNOWN_OPTIONS = new Set(["signIn", "session", "request", "signInPath", "homePath"]);
+
 function checkOptions(options: Partial<ExpressSignInOptions<never, never>> | undefined): void {
+  if (options) checkOptionNames(options, KNOWN_OPTIONS, "expressSignIn");
   if (typeof options?.signIn?.completeSignIn !== "function") {
     throw new OptionsError("signIn", "is missing: pass what createSignIn(…) returns");
   }

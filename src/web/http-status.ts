@@ -18,6 +18,8 @@ export function statusOf(error: object, where?: "in-sign-in"): number | undefine
     if (error.code === "ERR_ACCOUNT_MISSING" || error.code === "ERR_SIGNED_OUT") return 401;
     return BAD_SIGN_IN.has(error.code) ? 400 : 500;
   }
+  // The id token answers another sign-in than this browser's (OpenID Connect Core section 3.1.3.7).
+  if (where === "in-sign-in" && (error as { errorCode?: unknown }).errorCode === "nonce_mismatch") return 400;
   const outcome = classifyFailure(error);
   if (!outcome) return undefined;
   if (outcome.status === "retry-later") return 503;

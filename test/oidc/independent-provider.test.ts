@@ -143,7 +143,7 @@ test.each([
     const altered = new URL(start);
     expect(altered.searchParams.get(parameter)).toMatch(/^[\w-]{20,}$/);
     altered.searchParams.set(parameter, "A".repeat(43));
-    expect(await passPages(browser, altered.href, "alice")).toMatchObject({ status: 500, body: { code } });
+    expect(await passPages(browser, altered.href, "alice")).toMatchObject({ status: 400, body: { code } });
     expect(provider.grants).toEqual([grant]);
     expect((await openRecords(storePath, keys)).map(({ kind }) => kind)).toEqual(["flow"]);
   },

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { namedBlocks } from "../../scripts/lib/markdown.ts";
 
-test("blocks of a page that are whole files are found by title or by first line", () => {
+test("blocks of a page that are whole files or commands are found by title or by first line", () => {
   const page = [
     "# Page",
     '```ts title="web-app.ts"',
@@ -14,12 +14,16 @@ test("blocks of a page that are whole files are found by title or by first line"
     "```ts",
     "justAFragment();",
     "```",
-    '```sh title="c.ts"',
+    '```sh title="install"',
     "c",
+    "```",
+    '```text title="d.ts"',
+    "d",
     "```",
   ].join("\n");
   expect([...namedBlocks(page)]).toEqual([
     ["web-app.ts", "a();\n"],
     ["own-store.test.ts", "// own-store.test.ts\nb();\n"],
+    ["install", "c\n"],
   ]);
 });

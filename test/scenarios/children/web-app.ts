@@ -21,7 +21,11 @@ const session = (req: express.Request, res: express.Response): Promise<SessionHa
     cookieOptions: { secure: false },
   });
 const signIn = createSignIn({ client, redirectUri: `${origin}/redirect`, scopes: settings.scopes });
-const routes = expressSignIn<express.Request, express.Response>({ signIn: prompting(signIn), session });
+const routes = expressSignIn<express.Request, express.Response>({
+  signIn: prompting(signIn),
+  session,
+  homePath: "/me",
+});
 
 app.get("/sign-in", routes.begin);
 app.get("/redirect", routes.complete);
