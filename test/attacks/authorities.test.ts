@@ -26,7 +26,7 @@ test("a tenant named by azureCloudOptions is the tenant of the token, also of a 
   const { authority, ...world } = createWorld({ authorityHost: "login.microsoftonline.com" });
   const { client, signIn } = world.node();
   const { account } = await signIn(ADA);
-  const tenant = authority.tenants.find(({ name }) => name === "fabrikam")!.id;
+  const tenant = authority.tenants.find(({ name }) => name === "fabrikam")!.tenantId;
   const silent = {
     account: account!,
     scopes: READ,

@@ -19,7 +19,7 @@ test("a sign-out leaves the row of a sign-in that came after it, by whatever clo
   told.open();
 
   expect(await signedOut).toEqual({ status: "done", durable: true });
-  expect((await collect(a.cache.accounts())).map((row) => row.account.username)).toEqual([ADA]);
+  expect((await collect(a.cache.accounts())).map((row) => row.username)).toEqual([ADA]);
   const served = await a.client.acquireTokenSilent({ account: account!, scopes: READ });
   expect(served.metadata.tokenSource).toBe("cache");
 });

@@ -1,12 +1,20 @@
 import { describe, expect, test } from "vitest";
+import type { Store } from "../../src/store/store.ts";
+import { chaosStore } from "../support/chaos.ts";
 import { settle } from "../support/settle.ts";
 import { ADA, createWorld, READ, REDIRECT_URI } from "../support/world.ts";
 import { codeOf } from "./support.ts";
 
+/** A store that takes nothing any more once it has been closed, as a database does. */
+function closable(store: Store): Store {
+  const link = chaosStore(store);
+  return { ...link, close: async () => link.fail("all", { times: Infinity }) };
+}
+
 describe("close(), while the provider is being asked,", () => {
   test("waits for a refresh, so that in one-time mode the rotated token is not lost", async () => {
     const { authority, ...world } = createWorld({ refreshTokens: "one-time" });
-    const node = world.node({ refreshTokens: "one-time" });
+    const node = world.node({ store: closable(world.store), refreshTokens: "one-time" });
     const silent = { account: (await node.signIn(ADA)).account!, scopes: READ, forceRefresh: true };
     authority.pause();
     const refreshed = node.client.acquireTokenSilent(silent);
@@ -23,7 +31,7 @@ describe("close(), while the provider is being asked,", () => {
 
   test("waits for a code that is being redeemed", async () => {
     const { authority, ...world } = createWorld();
-    const node = world.node();
+    const node = world.node({ store: closable(world.store) });
     const request = { scopes: READ, redirectUri: REDIRECT_URI };
     const { params } = await authority.authorize(await node.client.getAuthCodeUrl(request), { user: ADA });
     authority.pause();

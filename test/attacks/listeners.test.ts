@@ -7,11 +7,16 @@ beforeEach(() => void process.on("unhandledRejection", unhandled));
 afterEach(() => void process.off("unhandledRejection", unhandled));
 
 test("an onEvent listener that is asynchronous and fails does not end the process", async () => {
-  const onEvent = vi.fn(() => Promise.reject(new Error("the log server is down")));
+  let reported = 0;
+  // No mock: those handle what their promises reject with.
+  const onEvent = (): unknown => {
+    reported += 1;
+    return Promise.reject(new Error("the log server is down"));
+  };
   const node = createWorld().node({ onEvent });
   const { account } = await node.signIn(ADA);
   await node.client.removeAccount(account!);
   await settle();
-  expect(onEvent).toHaveBeenCalled();
+  expect(reported).toBeGreaterThan(0);
   expect(unhandled).not.toHaveBeenCalled();
 });

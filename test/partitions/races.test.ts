@@ -91,9 +91,9 @@ describe("a sign-in whose write landed although its answer was lost", () => {
 
   test("and that could not be announced is replayed in the place it had", async () => {
     const world = partitionWorld();
-    const [node, other] = [world.node(), world.node()];
+    const node = world.node();
     await node.signIn("one");
-    node.link.interleave("publish", async () => (await other.renew("renewed")).save());
+    node.link.interleave("publish", async () => (await node.renew("renewed")).save());
     node.link.fail("publish");
     await node.signIn("two");
     await world.runtime.advance(LONG_MS);
@@ -115,7 +115,7 @@ test("a sign-in after a refused refresh token is younger than an answer for the 
 
 test("a sign-out in memory is no answer while the store is down: the user may have signed in again", async () => {
   const world = partitionWorld();
-  const [away, other] = [world.node(), world.node()];
+  const [away, other] = [world.node({ chaos: { backplane: false } }), world.node()];
   await other.signIn("one");
   await other.partitions.signOut(USER);
   expect(await away.sees()).toBe("removed");
@@ -138,4 +138,62 @@ test("nobody joins a call that began while a sign-out was on its way", async () 
   await signedOut;
   expect(await flights.run(key(USER), "silent", () => Promise.resolve("late"))).toBe("late");
   early.resolve("early");
+});
+
+test("a sign-out that has landed is not replayed over the sign-in that follows it", async () => {
+  const world = partitionWorld();
+  const [node, other] = [world.node(), world.node()];
+  await other.signIn("one");
+  const announcing = node.link.holdBefore("publish");
+  const signedOut = node.partitions.signOut(USER);
+  await announcing.arrived;
+  const replaying = node.link.holdBefore("put");
+  const drained = node.partitions.drain();
+  await replaying.arrived;
+  announcing.open();
+  await signedOut;
+  await other.signIn("two");
+  replaying.open();
+  await world.drive(drained);
+  expect(await world.node().sees()).toBe("at-two");
+});
+
+describe("a renewal of a sign-in that waits replaces what waits", () => {
+  /** The store has another life by then, so that the waiting sign-in counts as new whenever it is replayed. */
+  async function renewing(): Promise<{
+    world: ReturnType<typeof partitionWorld>;
+    node: PartitionNode;
+    renewal: Awaited<ReturnType<PartitionNode["renew"]>>;
+  }> {
+    const world = partitionWorld();
+    const [node, other] = [world.node(), world.node()];
+    await other.signIn("zero");
+    down(node);
+    await node.signIn("one");
+    node.link.heal();
+    return { world, node, renewal: await node.renew("renewed") };
+  }
+
+  test("once it is stored, although a replay had begun", async () => {
+    const { world, node, renewal } = await renewing();
+    const replaying = node.link.holdBefore("put");
+    const drained = node.partitions.drain();
+    await replaying.arrived;
+    await renewal.save();
+    replaying.open();
+    await world.drive(drained);
+    expect(refreshTokenOf(await recordSeenBy(world.node()))).toBe("rt-renewed");
+  });
+
+  test("while it is being stored", async () => {
+    const { world, node, renewal } = await renewing();
+    const storing = node.link.holdAfter("put");
+    const saved = renewal.save();
+    await storing.arrived;
+    await world.drive(node.partitions.drain());
+    storing.open();
+    expect(await saved).toMatchObject({ saved: true });
+    expect(refreshTokenOf(await recordSeenBy(world.node()))).toBe("rt-renewed");
+    expect(node.partitions.unsaved.size).toBe(0);
+  });
 });

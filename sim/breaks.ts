@@ -1,0 +1,337 @@
+/**
+ * Switches one mechanism off, so that the checker can show that it would be missed. The code itself knows nothing
+ * of this: its source is rewritten while it is loaded, and a text that is no longer there fails the run.
+ */
+import { registerHooks } from "node:module";
+import { fileURLToPath } from "node:url";
+
+interface Rewrite {
+  /** Under `src/`. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+interface Break {
+  /** What the mechanism is for. */
+  readonly about: string;
+  readonly rewrites?: readonly Rewrite[];
+  /** A mechanism of the store's, which is simulated. */
+  readonly compareAndSwap?: true;
+}
+
+const BREAKS: Readonly<Record<string, Break>> = {
+  "compare-and-swap": { about: "the store writes whatever it is given", compareAndSwap: true },
+  merge: {
+    about: "a write replaces what others have written meanwhile",
+    rewrites: [
+      {
+        file: "blob/merge.ts",
+        find: "  const base = input.base;\n",
+        replace:
+          "  if (input) return { blob: input.mine, provenance: input.provenance.mine };\n  const base = input.base;\n",
+      },
+    ],
+  },
+  provenance: {
+    about: "of two refresh tokens the one that is written last stays",
+    rewrites: [
+      {
+        file: "blob/provenance.ts",
+        find: "return x.grant - y.grant || x.generation - y.generation;",
+        replace: "return x && y ? 1 : 1;",
+      },
+    ],
+  },
+  "replace-on-load": {
+    about: "one MSAL client serves everybody, and what is loaded is added to its memory",
+    rewrites: [
+      {
+        file: "msal/memory.ts",
+        find: "if (!key.startsWith(AUTHORITY_METADATA_PREFIX)) delete store[key];",
+        replace: "void key;",
+      },
+      {
+        file: "msal/operation.ts",
+        find: "  const client = new ConfidentialClientApplication({",
+        replace:
+          "  const shared = settings.network as { client?: ConfidentialClientApplication; plugin?: ICachePlugin };\n" +
+          "  const mine = binding.plugin;\n" +
+          "  const plugin: ICachePlugin = {\n" +
+          "    beforeCacheAccess: (c) => shared.plugin!.beforeCacheAccess(c),\n" +
+          "    afterCacheAccess: (c) => shared.plugin!.afterCacheAccess(c),\n" +
+          "  };\n" +
+          "  shared.plugin = mine;\n" +
+          "  binding.plugin = plugin;\n" +
+          "  const client = shared.client ??= new ConfidentialClientApplication({",
+      },
+    ],
+  },
+  "own-partition": {
+    about: "every user's tokens lie under one key",
+    rewrites: [
+      {
+        file: "partitions/partition.ts",
+        find: 'return make("user", scope, [canonicalHomeAccountId(subject)], owner);',
+        replace: 'return make("user", scope, ["everybody"], subject && owner);',
+      },
+    ],
+  },
+  "lease re-read": {
+    about: "whoever gets the lease asks the provider, whatever the one before has got",
+    rewrites: [
+      {
+        file: "partitions/lease.ts",
+        find: "return (await lastLook(leased)) ?? (await leased.work(held.guard));",
+        replace: "return await leased.work(held.guard);",
+      },
+    ],
+  },
+  lease: {
+    about: "everybody asks the provider at the same time",
+    rewrites: [
+      {
+        file: "partitions/lease.ts",
+        find: "if (!lease) return",
+        replace: "if (lease !== null) return",
+      },
+    ],
+  },
+  "lease per partition": {
+    about: "in one-time mode requests for different resources do not wait for each other",
+    rewrites: [
+      {
+        file: "client/context.ts",
+        find: 'context.parts.refreshTokens === "one-time" ? "" : request',
+        replace: "request",
+      },
+    ],
+  },
+  "removal marker": {
+    about: "a sign-out leaves nothing behind",
+    rewrites: [
+      {
+        file: "partitions/sign-out.ts",
+        find: "return await core.tiers.put(key, marker, options);",
+        replace:
+          "if (options.ifVersion !== null) await core.tiers.delete(key, options.ifVersion);\n" +
+          '    return { stored: true, version: "" };',
+      },
+    ],
+  },
+  incarnation: {
+    about: "what an ended life had acquired is added to the next one",
+    rewrites: [
+      {
+        file: "partitions/change.ts",
+        find: 'if (current && current.incarnation !== base.incarnation) return { superseded: "incarnation" };',
+        replace: "",
+      },
+    ],
+  },
+  "younger grant": {
+    about: "a sign-in that is replayed survives any sign-out",
+    rewrites: [
+      {
+        file: "partitions/change.ts",
+        find: "return change.signsIn && (change.grant === undefined || change.grant > marker.grant);",
+        replace: "return marker !== undefined && change.signsIn;",
+      },
+    ],
+  },
+  "unsaved overlay": {
+    about: "what could not be saved is not shown on what the store says",
+    rewrites: [
+      {
+        file: "partitions/core.ts",
+        find: "return core.unsaved.size === 0 ? current : overlay(current, core.unsaved.get(key), applyContext(core));",
+        replace: "return key === '' ? overlay(current, undefined, applyContext(core)) : current;",
+      },
+    ],
+  },
+  replay: {
+    about: "what could not be saved is never tried again",
+    rewrites: [
+      {
+        file: "partitions/replay.ts",
+        find: "if (closed || (timer",
+        replace: "if (!closed || (timer",
+      },
+    ],
+  },
+  "own results": {
+    about: "a replayed sign-in brings along what it was built on",
+    rewrites: [
+      {
+        file: "partitions/unsaved.ts",
+        find: "mine: entry.creates && there ? ownResults(entry) : entry.record.blob,",
+        replace: "mine: there ? entry.record.blob : entry.record.blob,",
+      },
+    ],
+  },
+  "fill token": {
+    about: "a reading that was overtaken by a sign-out is kept in memory",
+    rewrites: [
+      {
+        file: "tiers/two-tier.ts",
+        find: "const token: FillToken = { spoiled: false };",
+        replace:
+          "const token: FillToken = Object.freeze({ get spoiled() { return false; }, set spoiled(_) {} });",
+      },
+      { file: "tiers/two-tier.ts", find: "(there && isLater(", replace: "(there && !entry && isLater(" },
+    ],
+  },
+  "detached flights": {
+    about: "whoever comes after a sign-out joins a call from before it",
+    rewrites: [
+      {
+        file: "partitions/sign-out.ts",
+        find: "  core.flights.detach(key);\n  // Queued first",
+        replace: "  // Queued first",
+      },
+      {
+        file: "partitions/sign-out.ts",
+        find: "  // A call that began meanwhile may have read what was there before the marker landed: nobody joins it any more.\n  core.flights.detach(key);\n",
+        replace: "",
+      },
+    ],
+  },
+  announcement: {
+    about: "nobody is told of a sign-out",
+    rewrites: [
+      {
+        file: "tiers/two-tier.ts",
+        find: "await store.backplane?.publish({ key, version });",
+        replace: "void version;",
+      },
+    ],
+  },
+  "coherence lease": {
+    about: "copies in memory are trusted for ever",
+    rewrites: [
+      {
+        file: "tiers/two-tier.ts",
+        find: "if (ageMs(runtime, entry.confirmedAt) < coherenceBoundMs) return true;",
+        replace: "if (coherenceBoundMs > 0) return true;",
+      },
+    ],
+  },
+  "maximum staleness": {
+    about: "while the store fails copies are served for ever",
+    rewrites: [
+      {
+        file: "tiers/two-tier.ts",
+        find: "if (!held) throw error;",
+        replace:
+          'if (!held) throw error;\n    if (held) return { value: held.value, version: held.version, level: "stale" };',
+      },
+    ],
+  },
+  strengthening: {
+    about: "nobody is told of a step-up or a second sign-in",
+    rewrites: [
+      {
+        file: "partitions/save.ts",
+        find: "if (change.strengthens && there) await",
+        replace: "if (change.strengthens && there && attempt < 0) await",
+      },
+    ],
+  },
+  "read-back": {
+    about: "a write whose answer was lost counts as landed",
+    rewrites: [
+      {
+        file: "tiers/two-tier.ts",
+        find: "if ((current?.version ?? null) === ifVersion) throw failure;",
+        replace: "if (failure) current = { bytes, version };",
+      },
+    ],
+  },
+  "account record": {
+    about: "what was exchanged for a user is not listed anywhere",
+    rewrites: [
+      {
+        file: "client/on-behalf-of.ts",
+        find: 'const known = await partitions.list(account, { id: obo.partition.id, kind: "obo", expiresAtMs });',
+        replace: "const known = { signedOutAtMs: expiresAtMs < 0 ? 0 : undefined };",
+      },
+    ],
+  },
+  "assertion age": {
+    about: "an assertion from before a sign-out everywhere is exchanged all the same",
+    rewrites: [
+      {
+        file: "client/on-behalf-of.ts",
+        find: "if (isOlder(obo.request.oboAssertion, known.signedOutAtMs)) throw signedOut();",
+        replace: "void isOlder;",
+      },
+    ],
+  },
+  adoption: {
+    about: "who is refused does not look whether there is a newer refresh token",
+    rewrites: [
+      {
+        file: "client/renew.ts",
+        find: "if (!isRetry && isRefreshTokenRefused(outcome.error)) {",
+        replace: "if (isRetry && isRefreshTokenRefused(outcome.error)) {",
+      },
+    ],
+  },
+  "credential of an outcome": {
+    about: "a failure benches an account that has signed in again meanwhile",
+    rewrites: [
+      {
+        file: "activity/row.ts",
+        find: "function hasMovedOn(row: AccountActivityRow, move: CredentialMove): boolean {",
+        replace:
+          "function hasMovedOn(row: AccountActivityRow, move: CredentialMove): boolean {\n  if (row) return false;",
+      },
+    ],
+  },
+};
+
+export const BREAK_NAMES: readonly string[] = Object.keys(BREAKS);
+
+interface InstalledBreak {
+  readonly world: { readonly compareAndSwap?: boolean };
+  /** @throws if a file that had to be rewritten was never loaded. */
+  assertApplied(): void;
+}
+
+/** Must come before the first import of anything under `src/`. */
+export function installBreak(name: string): InstalledBreak {
+  const chosen = BREAKS[name];
+  if (!chosen) throw new TypeError(`there is no break ${JSON.stringify(name)}; --break list names them`);
+  const source = fileURLToPath(new URL("../src/", import.meta.url));
+  const waiting = new Set(chosen.rewrites);
+  registerHooks({
+    load(url, context, next) {
+      const loaded = next(url, context);
+      const here = [...waiting].filter(
+        ({ file }) => url.startsWith("file:") && fileURLToPath(url) === source + file,
+      );
+      if (here.length === 0) return loaded;
+      let text = Buffer.from(loaded.source as Uint8Array).toString("utf8");
+      for (const rewrite of here) {
+        text = applied(name, text, rewrite);
+        waiting.delete(rewrite);
+      }
+      return { ...loaded, source: text };
+    },
+  });
+  return {
+    world: chosen.compareAndSwap ? { compareAndSwap: true } : {},
+    assertApplied() {
+      const [missed] = waiting;
+      if (missed) throw new Error(`--break ${name}: src/${missed.file} was never loaded`);
+    },
+  };
+}
+
+function applied(name: string, text: string, { file, find, replace }: Rewrite): string {
+  const times = text.split(find).length - 1;
+  if (times === 1) return text.replace(find, () => replace);
+  throw new Error(
+    `--break ${name}: the text to replace is in src/${file} ${times} times, not once:\n  ${find}`,
+  );
+}

@@ -1,0 +1,105 @@
+/** What an operation failed with: nobody is told to sign in for the store's sake, and nothing fails for nothing. */
+import { TokenkeepError } from "../../src/errors.ts";
+import { describeError } from "../operations.ts";
+import { nameOf, type Operation } from "../operation.ts";
+import { endOf, type Book } from "./book.ts";
+
+const CHALLENGES: ReadonlySet<string> = new Set([
+  "no_tokens_found",
+  "invalid_grant",
+  "interaction_required",
+  "consent_required",
+  "login_required",
+  "bad_token",
+]);
+const NETWORK: ReadonlySet<string> = new Set([
+  "network_error",
+  "temporarily_unavailable",
+  "server_error",
+  "service_unavailable",
+]);
+
+export function checkFailure(book: Book, operation: Operation): void {
+  const { error } = operation;
+  const text = `${nameOf(operation)} failed: ${describeError(error)}`;
+  const code = (error as { readonly errorCode?: unknown } | undefined)?.errorCode;
+  if (error instanceof TokenkeepError) return checkOwnError(book, operation, error, text);
+  if (typeof code === "string" && CHALLENGES.has(code)) return checkChallenge(book, operation, text);
+  if (typeof code === "string" && NETWORK.has(code) && wasTroubled(book, operation)) return;
+  // `accounts()` passes on what the store throws.
+  if (operation.kind === "accounts" && wasTroubled(book, operation)) return;
+  book.fail("failure", text);
+}
+
+function wasTroubled(book: Book, operation: Operation): boolean {
+  // Operations that join others' work began later than what they joined.
+  return book.world.faults.troubledSince(operation.begin - 60_000);
+}
+
+function checkOwnError(book: Book, operation: Operation, error: TokenkeepError, text: string): void {
+  if (error.code === "ERR_SIGNED_OUT" && operation.kind === "obo") {
+    const known = book
+      .signOuts(operation.user as string, "api")
+      .some((signOut) => signOut.begin <= endOf(operation));
+    return known ? undefined : book.fail("failure", text);
+  }
+  if (error.retryable && wasTroubled(book, operation)) return;
+  book.fail("failure", text);
+}
+
+/** Invariant 4: only the user, or the provider, is a reason to ask for a sign-in; the store is none. */
+function checkChallenge(book: Book, operation: Operation, text: string): void {
+  if (operation.kind === "sign-in" || operation.user === undefined) return checkCode(book, operation, text);
+  if (operation.kind === "obo") return checkAssertionRefused(book, operation, text);
+  const signedIn = visibleSignIn(book, operation);
+  if (!signedIn) return;
+  const signedOut = book.signOuts(operation.user, "web").some(
+    (signOut) =>
+      signOut.begin <= endOf(operation) &&
+      // A sign-in that could not be saved is replayed, and its grant may not be younger than an ended life's.
+      (signedIn.saved !== true ||
+        endOf(signOut) >= signedIn.begin ||
+        signOut.signedOut?.status === "pending"),
+  );
+  const key = book.userKey(operation.user);
+  if (signedOut || book.wentBack(key) || book.lastLoss(key) >= signedIn.begin) return;
+  // Of sign-ins at the same time any may have won. One that could not be saved is put on top of whatever others
+  // have saved by the time it is replayed.
+  const refused = [...book.world.ledger.families.values()].some(
+    ({ signIn, revokedAt, user }) =>
+      user === operation.user &&
+      signIn &&
+      revokedAt !== undefined &&
+      (endOf(signIn) >= signedIn.begin || signIn.saved === false),
+  );
+  if (refused) return;
+  book.fail("challenge", `${text}, although #${signedIn.id} signed in`);
+}
+
+/** The youngest sign-in that the operation had to find, at the latest when the provider had refused it. */
+function visibleSignIn(book: Book, operation: Operation): Operation | undefined {
+  const refused = operation.calls.filter((call) => call.delivered).at(-1)?.at;
+  const latest = Math.max(operation.flightBegin, refused ?? 0);
+  return book
+    .signIns(operation.user as string)
+    .filter(
+      (signIn) =>
+        signIn.state === "ok" &&
+        endOf(signIn) <= latest &&
+        (signIn.saved === true || (signIn.process === operation.process && signIn.process.alive)),
+    )
+    .toSorted((a, b) => b.begin - a.begin)[0];
+}
+
+/** A code may die with its grant; otherwise it is good for exactly one redemption. */
+function checkCode(book: Book, operation: Operation, text: string): void {
+  if (book.world.profile.revokes || wasTroubled(book, operation)) return;
+  book.fail("challenge", text);
+}
+
+/** Assertions expire, and end with their sign-in. */
+function checkAssertionRefused(book: Book, operation: Operation, text: string): void {
+  const facts = book.world.ledger.access(operation.assertion ?? "");
+  const over = !facts || facts.expiresAt <= endOf(operation) + 1_000 || facts.family?.revokedAt !== undefined;
+  if (!over) book.fail("challenge", text);
+}

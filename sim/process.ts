@@ -1,0 +1,119 @@
+/** One machine runs one process after another; a process is a token cache and its clients, with a clock of its own. */
+import { createConfidentialClient, type ConfidentialClient } from "../src/client/confidential-client.ts";
+import type { Runtime } from "../src/runtime.ts";
+import type { BackplaneMessage } from "../src/store/backplane.ts";
+import { createTokenCache, type TokenCache } from "../src/token-cache.ts";
+import { createRemote, createStoreLink } from "./link.ts";
+import type { Operation } from "./operation.ts";
+import { createProviderLink } from "./provider.ts";
+import { KEYS } from "./shared.ts";
+import type { Actor, ScheduledEvent } from "./scheduler.ts";
+import type { World } from "./world.ts";
+import { API_ID, HOME, WEB_ID, WORLD_START_MS } from "./cast.ts";
+
+export interface Machine {
+  readonly number: number;
+  readonly role: "web" | "worker";
+  readonly skewMs: number;
+  process: Process | undefined;
+}
+
+export interface Process extends Actor {
+  readonly name: string;
+  readonly machine: Machine;
+  readonly startedAt: number;
+  alive: boolean;
+  frozenUntil: number;
+  /** Takes no more work: it is being restarted. */
+  draining: boolean;
+  readonly running: Set<Operation>;
+  readonly listeners: Set<(message: BackplaneMessage) => void>;
+  readonly cache: TokenCache;
+  readonly clients: Readonly<Record<"web" | "api", ConfidentialClient>>;
+  /** The process is gone: nothing it waited for ever comes, and nothing of it leaves the machine. */
+  crash(why: string): void;
+  /** Ends in an orderly way. */
+  end(): void;
+}
+
+export function startProcess(world: World, machine: Machine, incarnation: number): Process {
+  const { scheduler, history } = world;
+  const running = new Set<Operation>();
+  const process: Process = {
+    name: `${machine.role}${machine.number}.${incarnation}`,
+    machine,
+    startedAt: scheduler.nowMs,
+    alive: true,
+    frozenUntil: 0,
+    draining: false,
+    running,
+    listeners: new Set(),
+    wallMs: () => WORLD_START_MS + scheduler.nowMs + machine.skewMs,
+    crash(why) {
+      if (!process.alive) return;
+      world.faults.note("crash", machine.number);
+      history.add(`${process.name} crashes ${why}`);
+      for (const operation of running) {
+        operation.state = "crashed";
+        operation.end = scheduler.nowMs;
+      }
+      process.end();
+    },
+    end() {
+      process.alive = false;
+      machine.process = undefined;
+      const pause = world.prng.network.wait(2_000);
+      scheduler.after(pause, undefined, () => {
+        machine.process = startProcess(world, machine, incarnation + 1);
+        history.add(`${machine.process.name} starts`);
+      });
+    },
+    // Both are made below, because they need the process itself.
+    cache: undefined as never,
+    clients: undefined as never,
+  };
+  return Object.assign(process, equip(world, process));
+}
+
+function equip(world: World, process: Process): Pick<Process, "cache" | "clients"> {
+  const remote = createRemote(world, process);
+  const cache = createTokenCache({
+    store: createStoreLink(world, process, remote),
+    keys: KEYS,
+    maxStaleMs: world.profile.maxStaleMs,
+    ...world.cacheOptions,
+    runtime: createNodeRuntime(world, process),
+    onEvent: (event) => {
+      const more = "reason" in event ? ` ${event.reason}` : "operation" in event ? ` ${event.operation}` : "";
+      world.history.add(`${process.name} * ${event.type}${more}`);
+    },
+  });
+  const { authority } = world.provider;
+  const networkClient = createProviderLink(world, process, remote);
+  const role = process.machine.role;
+  const client = (clientId: string): ConfidentialClient =>
+    createConfidentialClient({
+      auth: authority.msalAuth(HOME, clientId),
+      system: { networkClient },
+      tokenCache: cache,
+      role,
+    });
+  return { cache, clients: { web: client(WEB_ID), api: client(API_ID) } };
+}
+
+/** The process's own clock, timers in virtual time, and the seed's randomness. */
+function createNodeRuntime(world: World, process: Process): Runtime {
+  const { scheduler, prng } = world;
+  const startOfClock = 1_000 * (process.machine.number + 1);
+  return {
+    now: () => process.wallMs(),
+    monotonicNow: () => startOfClock + scheduler.nowMs - process.startedAt,
+    setTimer: (callback, delayMs) => scheduler.after(delayMs, process, callback),
+    clearTimer(timer) {
+      if (timer) (timer as ScheduledEvent).run = undefined;
+    },
+    randomBytes: (length) => prng.bytes.bytes(length),
+    uuid: () => prng.bytes.uuid(),
+    jitter: () => prng.bytes.next(),
+  };
+}

@@ -1,0 +1,77 @@
+/** What one seed stands for: how many nodes, which provider, how much goes wrong. */
+import { createPrng } from "./prng.ts";
+
+/** Everything that can be done to a run, by the name it is counted under. */
+const FAULT_KINDS = [
+  "read-fails",
+  "write-fails",
+  "answer-lost",
+  "resent-late",
+  "slow",
+  "outage",
+  "cut-off",
+  "half-open",
+  "lease-fails",
+  "pause",
+  "crash",
+  "evict",
+  "restore",
+  "full",
+  "provider-429",
+  "provider-5xx",
+  "provider-reset",
+  "provider-answer-lost",
+] as const;
+
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export interface Profile {
+  readonly seed: number;
+  readonly roles: readonly ("web" | "worker")[];
+  /** How far each node's wall clock is off, ms. */
+  readonly skewsMs: readonly number[];
+  readonly maxSkewMs: number;
+  readonly users: number;
+  readonly refreshTokens: "one-time" | "reusable";
+  readonly accessTokenSeconds: number;
+  readonly maxStaleMs: number;
+  /** Mean pause between two disturbances, ms of virtual time; only of those kinds that may happen. */
+  readonly disturbanceGapMs: number;
+  readonly faults: ReadonlySet<FaultKind>;
+  /** Probability that a single call meets one of the faults of single calls. */
+  readonly perCall: number;
+  /** The provider ends a user's sign-ins now and then. */
+  readonly revokes: boolean;
+}
+
+/** Faults that undo what the store had acknowledged: the promises hold with exceptions then. */
+const LOSSES: ReadonlySet<FaultKind> = new Set(["evict", "restore", "full"]);
+
+export function profileOf(seed: number): Profile {
+  const prng = createPrng(seed, "profile");
+  // Most interleavings of interest need two or three nodes; many nodes are there for contention.
+  const nodes = prng.chance(0.75) ? prng.int(2, 4) : prng.int(5, 16);
+  const roles = Array.from({ length: nodes }, (_, index) =>
+    index === 0 ? "web" : index === 1 ? "worker" : prng.pick(["web", "worker"] as const),
+  );
+  const calm = prng.chance(0.2);
+  const lossless = prng.chance(0.6);
+  const faults = new Set(
+    FAULT_KINDS.filter((kind) => !calm && !(lossless && LOSSES.has(kind)) && prng.chance(0.4)),
+  );
+  const maxSkewMs = prng.pick([0, 50, 2_000, 20_000]);
+  return {
+    seed,
+    roles,
+    skewsMs: roles.map(() => prng.int(-maxSkewMs, maxSkewMs)),
+    maxSkewMs,
+    users: prng.int(1, 3),
+    refreshTokens: prng.chance(0.75) ? "one-time" : "reusable",
+    accessTokenSeconds: prng.pick([600, 900, 3600]),
+    maxStaleMs: prng.pick([20_000, 300_000, 3_600_000]),
+    disturbanceGapMs: prng.pick([3_000, 15_000, 60_000]),
+    faults,
+    perCall: prng.pick([0, 0.01, 0.05]),
+    revokes: prng.chance(0.3),
+  };
+}

@@ -1,0 +1,167 @@
+/** What befalls the run as a whole: outages, pauses, losses. */
+import { SIGN_IN_SCOPES } from "./cast.ts";
+import type { Machine } from "./process.ts";
+import type { FaultKind } from "./profile.ts";
+import type { World } from "./world.ts";
+
+export interface Weather {
+  /** True if the store cannot be reached from this machine. */
+  isUnreachable(machine: number): boolean;
+  /** True if this machine's subscription is half open: it hears nothing, and does not know. */
+  isDeaf(machine: number): boolean;
+  /** Ends everything that lasts. */
+  heal(): void;
+  /** Lets disturbances come until healed. */
+  begin(world: World): void;
+}
+
+type Disturbance = Exclude<FaultKind, "read-fails" | "write-fails" | "answer-lost" | "resent-late" | "slow">;
+
+const DISTURBANCES: readonly Disturbance[] = [
+  "outage",
+  "cut-off",
+  "half-open",
+  "pause",
+  "crash",
+  "evict",
+  "restore",
+  "full",
+];
+
+export function createWeather(): Weather {
+  const cutOff = new Map<number, number>();
+  const deaf = new Map<number, number>();
+  let downUntil = 0;
+  let nowMs = (): number => 0;
+  let healed = false;
+
+  function begin(world: World): void {
+    const { scheduler, profile } = world;
+    const prng = world.prng.weather;
+    nowMs = () => scheduler.nowMs;
+    const possible = DISTURBANCES.filter((kind) => profile.faults.has(kind));
+    const again = (): void => {
+      scheduler.after(prng.wait(profile.disturbanceGapMs), undefined, () => {
+        if (healed) return;
+        if (possible.length > 0) strike(world, prng.pick(possible));
+        if (profile.revokes && prng.chance(0.25)) revoke(world);
+        again();
+      });
+    };
+    if (possible.length > 0 || profile.revokes) again();
+  }
+
+  /** How long something lasts: mostly shorter than anybody's patience, sometimes longer. */
+  function duration(world: World): number {
+    const prng = world.prng.weather;
+    return prng.pick([prng.wait(50), prng.wait(2_000), prng.wait(40_000)]);
+  }
+
+  function strike(world: World, kind: Disturbance): void {
+    const { faults, history, store, machines, profile } = world;
+    const prng = world.prng.weather;
+    const lastsMs = duration(world);
+    const machine = prng.pick(machines);
+    const until = world.scheduler.nowMs + lastsMs;
+    const where = `machine ${machine.number}`;
+    switch (kind) {
+      case "outage":
+        downUntil = Math.max(downUntil, until);
+        faults.note(kind, undefined, lastsMs);
+        return history.add(`! the store is down for ${Math.round(lastsMs)} ms`);
+      case "cut-off":
+        if (profile.maxStaleMs <= 20_000 && prng.chance(0.2)) return isolate(world, machine, cutOff);
+        cutOff.set(machine.number, Math.max(cutOff.get(machine.number) ?? 0, until));
+        faults.note(kind, machine.number, lastsMs);
+        return history.add(`! ${where} cannot reach the store for ${Math.round(lastsMs)} ms`);
+      case "half-open":
+        deaf.set(machine.number, until + lastsMs);
+        faults.note(kind, machine.number);
+        return history.add(`! ${where} hears nothing for ${Math.round(2 * lastsMs)} ms`);
+      case "pause":
+        if (!machine.process) return;
+        machine.process.frozenUntil = until;
+        faults.note(kind, machine.number, lastsMs);
+        return history.add(`! ${machine.process.name} is frozen for ${Math.round(lastsMs)} ms`);
+      case "crash":
+        return machine.process?.crash("out of the blue");
+      case "evict": {
+        const keys = [...store.records.keys()];
+        if (keys.length === 0) return;
+        const key = prng.pick(keys);
+        faults.note(kind);
+        history.add(`! the store evicts ${key.split(":").slice(1, 2).join()}`);
+        return store.evict(key);
+      }
+      case "restore":
+        if (prng.chance(0.6)) return store.snapshot();
+        faults.note(kind);
+        history.add("! the store goes back to an older state");
+        return store.restore();
+      case "full":
+        if (store.full) return;
+        store.full = true;
+        faults.note(kind, undefined, lastsMs);
+        history.add(`! the store is full for ${Math.round(lastsMs)} ms`);
+        return void world.scheduler.after(lastsMs, undefined, () => {
+          store.full = false;
+        });
+      default:
+        throw new Error(`${String(kind)} is not a disturbance (${profile.seed})`);
+    }
+  }
+
+  return {
+    isUnreachable: (machine) => nowMs() < Math.max(downUntil, cutOff.get(machine) ?? 0),
+    isDeaf: (machine) => nowMs() < (deaf.get(machine) ?? 0),
+    begin,
+    heal() {
+      healed = true;
+      downUntil = 0;
+      cutOff.clear();
+      deaf.clear();
+    },
+  };
+}
+
+/** A machine that has somebody's tokens hears nothing of their sign-out until its copies are too old to be served. */
+function isolate(world: World, machine: Machine, cutOff: Map<number, number>): void {
+  const { scheduler, operations, machines, faults, history } = world;
+  const prng = world.prng.weather;
+  const user = operations.pickUser(prng);
+  const other = prng.pick(machines);
+  const ask = (): void => {
+    const process = machine.process;
+    if (process) operations.silent(process, user, { kind: "silent", scopes: SIGN_IN_SCOPES });
+  };
+  ask();
+  const lastsMs = world.profile.maxStaleMs + 8_000;
+  scheduler.after(500, undefined, () => {
+    cutOff.set(machine.number, Math.max(cutOff.get(machine.number) ?? 0, scheduler.nowMs + lastsMs));
+    faults.note("cut-off", machine.number, lastsMs);
+    history.add(`! machine ${machine.number} is alone for ${lastsMs} ms`);
+  });
+  scheduler.after(1_500, undefined, () => {
+    if (other.process && other !== machine) operations.signOut(other.process, user);
+  });
+  scheduler.after(world.profile.maxStaleMs + 5_000, undefined, ask);
+}
+
+/** The user's administrator ends all their sign-ins, while somebody acts for them and they sign in again. */
+function revoke(world: World): void {
+  const prng = world.prng.weather;
+  const { scheduler, operations, machines } = world;
+  const user = operations.pickUser(prng);
+  for (const act of ["silent", "silent", "sign-in", "silent", "silent"] as const) {
+    const { number } = prng.pick(machines);
+    scheduler.after(prng.wait(25), undefined, () => {
+      const process = machines[number]?.process;
+      if (!process) return;
+      if (act === "sign-in") operations.signIn(process, user);
+      else operations.silent(process, user, { kind: "force", scopes: SIGN_IN_SCOPES });
+    });
+  }
+  world.history.add(`! the provider ends all sign-ins of ${user}`);
+  world.ledger.revoked(user, world.scheduler.nowMs);
+  world.provider.authority.revokeUser(`${user}@contoso.example`);
+}
