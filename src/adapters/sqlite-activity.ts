@@ -119,8 +119,16 @@ function columnValue(value: AccountActivityRow[keyof AccountActivityRow]): SQLIn
 }
 
 function storedActivity(columns: Record<string, SQLOutputValue>): StoredActivity {
-  const values = FIELDS.map(({ field, column }) => [field, columns[column] ?? undefined] as const);
+  const values = FIELDS.map(({ field, column }) => [field, plain(columns[column])] as const);
   const row = Object.fromEntries(values) as unknown as AccountActivityRow;
   // SQLite has no booleans.
-  return { row: { ...row, confirmed: columns["confirmed"] === 1 }, revision: columns["revision"] as string };
+  return {
+    row: { ...row, confirmed: plain(columns["confirmed"]) === 1 },
+    revision: columns["revision"] as string,
+  };
+}
+
+/** Integers are read as bigints; the nearest number is near enough for what only a tampered row can hold. */
+function plain(value: SQLOutputValue | undefined): SQLOutputValue | undefined {
+  return typeof value === "bigint" ? Number(value) : (value ?? undefined);
 }

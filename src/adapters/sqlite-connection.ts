@@ -41,7 +41,13 @@ export function createConnection(db: DatabaseSync, options: ConnectionOptions): 
     transaction: (work) => inTransaction(db, work),
     statement(sql) {
       let statement = statements.get(sql);
-      if (statement === undefined) statements.set(sql, (statement = db.prepare(sql)));
+      if (statement === undefined) {
+        statement = db.prepare(sql);
+        // A number too large for JavaScript would end the reading with an error in the middle, and the open
+        // statement would hold on to its snapshot: every later reading would be of the past.
+        if (sql.startsWith("SELECT")) statement.setReadBigInts(true);
+        statements.set(sql, statement);
+      }
       return statement;
     },
     checkOpen() {

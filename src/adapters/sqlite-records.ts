@@ -52,7 +52,7 @@ function read(connection: Connection, key: string, options: GetOptions): Stored 
   return {
     bytes: row["bytes"] as Uint8Array,
     version: row["version"] as string,
-    expiresAtMs: row["expires_at"] as number,
+    expiresAtMs: Number(row["expires_at"]),
   };
 }
 

@@ -144,13 +144,15 @@ test("a sign-out that has landed is not replayed over the sign-in that follows i
   const world = partitionWorld();
   const [node, other] = [world.node(), world.node()];
   await other.signIn("one");
-  const announcing = node.link.holdBefore("publish");
+  // It knows what it ends, so that its own marker would be put over the one that has landed.
+  expect(await node.sees()).toBe("at-one");
+  const landing = node.link.holdBefore("put");
   const signedOut = node.partitions.signOut(USER);
-  await announcing.arrived;
+  await landing.arrived;
   const replaying = node.link.holdBefore("put");
   const drained = node.partitions.drain();
   await replaying.arrived;
-  announcing.open();
+  landing.open();
   await signedOut;
   await other.signIn("two");
   replaying.open();
