@@ -394,3 +394,20 @@ test("a web app and a worker that renew at once cost one call to the provider", 
   expect(first!.accessToken).toBe(second!.accessToken);
   expect(refreshes(world)).toBe(1);
 });
+
+test("an account whose record the store has lost is benched, unless a sign-in is just under way", async () => {
+  const world = createWorld();
+  const { account } = await world.node().signIn(ADA);
+  const { keys } = await world.store.admin.keys({ prefix: "tokenkeep:user:", limit: 1 });
+  const stored = await world.store.get(keys[0]!);
+  await world.store.delete(keys[0]!, { ifVersion: (stored as { version: string }).version });
+  const worker = world.node({}, { role: "worker" });
+  const statusAfterTrying = async (): Promise<string | undefined> => {
+    const trying = worker.client.acquireTokenSilent({ account: account!, scopes: READ });
+    await expect(trying).rejects.toMatchObject({ errorCode: "no_tokens_found" });
+    return (await collect(worker.cache.accounts()))[0]?.status;
+  };
+  expect(await statusAfterTrying()).toBe("ok");
+  passTime(2 * MINUTE_MS);
+  expect(await statusAfterTrying()).toBe("needs-interaction");
+});

@@ -1,5 +1,5 @@
 /** Real processes for hazards that lie between them, and the server that the vendor's half shares. */
-import { fork, type ChildProcess } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import {
@@ -10,6 +10,7 @@ import {
   type Task,
   type ToChild,
 } from "./children/protocol.ts";
+import { nextMessage } from "../support/next-message.ts";
 
 /** 32 bytes of a key that only tests use. */
 export const TEST_KEYS = `k1:${Buffer.alloc(32, 7).toString("base64url")}`;
@@ -92,41 +93,22 @@ export async function startProcess(
     if (message.type !== "store") return;
     server?.call(message.key, message.value, (value) => send({ type: "answer", id: message.id, value }));
   });
-  await next(child, "ready");
+  await nextMessage<FromChild, "ready">(child, "ready");
   return {
     async run(task) {
       server?.busy(1);
-      const done = next(child, "done");
+      const done = nextMessage<FromChild, "done">(child, "done");
       send({ type: "run", task });
       const { outcomes } = await done;
       server?.busy(-1);
       return outcomes;
     },
-    started: () => next(child, "started"),
+    started: () => nextMessage<FromChild, "started">(child, "started"),
     async stop() {
       child.disconnect();
       await ended;
     },
   };
-}
-
-/** The next message of a type; rejects if the process ends before. */
-function next<T extends FromChild["type"]>(
-  child: ChildProcess,
-  type: T,
-): Promise<Extract<FromChild, { type: T }>> {
-  return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void =>
-      reject(new Error(`the process ended (${code ?? "signal"})`));
-    const onMessage = (message: FromChild): void => {
-      if (message.type !== type) return;
-      child.off("message", onMessage);
-      child.off("exit", onExit);
-      resolve(message as Extract<FromChild, { type: T }>);
-    };
-    child.on("message", onMessage);
-    child.once("exit", onExit);
-  });
 }
 
 /** Adds up what several processes report. */

@@ -1,6 +1,6 @@
 /** Processes of one application that share a SQLite file, and the authority that all of them ask. */
 import { createHash } from "node:crypto";
-import { fork, type ChildProcess } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,7 @@ import {
   type Task,
   type ToMember,
 } from "./children/protocol.ts";
+import { nextMessage } from "../support/next-message.ts";
 
 export interface Member {
   /** Everything it has reported so far. */
@@ -107,47 +108,28 @@ async function startMember(settings: MemberSettings): Promise<Member> {
     if (message.type === "report") reports.push(message.report);
   });
   const send = (message: ToMember): void => void child.send(message, () => undefined);
-  await next(child, "ready");
+  await nextMessage<FromMember, "ready">(child, "ready");
   return {
     reports,
     ended,
     async pass(ms) {
-      const ready = next(child, "ready");
+      const ready = nextMessage<FromMember, "ready">(child, "ready");
       send({ type: "pass", ms });
       await ready;
     },
     async run(task) {
       const first = reports.length;
-      const done = next(child, "done");
+      const done = nextMessage<FromMember, "done">(child, "done");
       send({ type: "run", task });
       const { waiting } = await done;
       return { reports: reports.slice(first), waiting };
     },
-    started: () => next(child, "started"),
+    started: () => nextMessage<FromMember, "started">(child, "started"),
     kill() {
       child.kill("SIGKILL");
       return ended;
     },
   };
-}
-
-/** The next message of a type; rejects if the process ends before. */
-function next<T extends FromMember["type"]>(
-  child: ChildProcess,
-  type: T,
-): Promise<Extract<FromMember, { type: T }>> {
-  return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void =>
-      reject(new Error(`the process ended (${code ?? "signal"})`));
-    const onMessage = (message: FromMember): void => {
-      if (message.type !== type) return;
-      child.off("message", onMessage);
-      child.off("exit", onExit);
-      resolve(message as Extract<FromMember, { type: T }>);
-    };
-    child.on("message", onMessage);
-    child.once("exit", onExit);
-  });
 }
 
 /** As a member names an access token. */
