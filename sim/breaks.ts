@@ -173,7 +173,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     about: "a reading that was overtaken by a sign-out is kept in memory",
     rewrites: [
       {
-        file: "tiers/two-tier.ts",
+        file: "tiers/fills.ts",
         find: "const token: FillToken = { spoiled: false };",
         replace:
           "const token: FillToken = Object.freeze({ get spoiled() { return false; }, set spoiled(_) {} });",
@@ -201,7 +201,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "tiers/two-tier.ts",
-        find: "await store.backplane?.publish({ key, version });",
+        find: 'if (backplane) await calls.run("writes", "publish", () => backplane.publish({ key, version }));',
         replace: "void version;",
       },
     ],
@@ -211,8 +211,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "tiers/two-tier.ts",
-        find: "if (ageMs(runtime, entry.confirmedAt) < coherenceBoundMs) return true;",
-        replace: "if (coherenceBoundMs > 0) return true;",
+        find: "if (!isBefore(clock, entry.trustedUntil) && !lease.covers(entry.counter, clock)) return undefined;",
+        replace: "void isBefore;",
       },
     ],
   },
@@ -221,9 +221,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "tiers/two-tier.ts",
-        find: "if (!held) throw error;",
-        replace:
-          'if (!held) throw error;\n    if (held) return { value: held.value, version: held.version, level: "stale" };',
+        find: "if (!held || runtime.now() >= held.keep.expiresAtMs) return false;",
+        replace: "if (!held) return false;\n    if (held) return true;",
       },
     ],
   },
@@ -241,9 +240,9 @@ const BREAKS: Readonly<Record<string, Break>> = {
     about: "a write whose answer was lost counts as landed",
     rewrites: [
       {
-        file: "tiers/two-tier.ts",
-        find: "if ((current?.version ?? null) === ifVersion) throw failure;",
-        replace: "if (failure) current = { bytes, version };",
+        file: "tiers/record-calls.ts",
+        find: "if ((there?.version ?? null) === how.ifVersion) throw failure;",
+        replace: "if (failure) return { current: { bytes, version: how.version } };",
       },
     ],
   },

@@ -1,6 +1,8 @@
 export { createTokenCache } from "./token-cache.ts";
 export type { TokenCache } from "./token-cache.ts";
-export type { TokenCacheOptions } from "./options.ts";
+export type { OnStoreFailure, TokenCacheOptions } from "./options.ts";
+export type { BreakerOptions } from "./tiers/breaker.ts";
+export type { StoreBudgets, StoreOperation } from "./tiers/store-calls.ts";
 export type { RefreshTokenMode } from "./partitions/lease.ts";
 export { createConfidentialClient } from "./client/confidential-client.ts";
 export type {

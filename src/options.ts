@@ -7,16 +7,19 @@ import {
   checkedRuntime,
   checkMethods,
   checkOptionNames,
+  MAX_TIMER_MS,
 } from "./checks.ts";
 import type { KeyRing } from "./envelope/key-ring.ts";
-import { OptionsError } from "./errors.ts";
+import { OptionsError, type TokenkeepError } from "./errors.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { defaultRetention, type Retention } from "./partitions/retention.ts";
 import type { Runtime } from "./runtime.ts";
 import type { AccountActivityStore } from "./store/account-activity-store.ts";
 import type { Store } from "./store/store.ts";
 import type { TokenkeepEventListener } from "./telemetry/events.ts";
+import type { BreakerOptions } from "./tiers/breaker.ts";
 import { defaultL1MaxBytes } from "./tiers/l1.ts";
+import type { StoreBudgets, StoreOperation } from "./tiers/store-calls.ts";
 
 /** What `createTokenCache` is made from. Everything has a default but `keys`, which a store requires. */
 export interface TokenCacheOptions<Properties = unknown> {
@@ -41,6 +44,22 @@ export interface TokenCacheOptions<Properties = unknown> {
   readonly failSafe?: boolean;
   /** With fail-safe: how long after the store's last confirmation, ms. Default one hour. */
   readonly maxStaleMs?: number;
+  /**
+   * How long one call to the store may take, ms; after that its caller gets a retryable error, or a copy that
+   * fail-safe allows. Default 1,000 for a reading and 2,000 for a write, or what the store needs to wait for a
+   * lock (`patienceMs`), if that is more.
+   */
+  readonly storeBudgetMs?: Partial<StoreBudgets>;
+  /**
+   * When to stop asking a store that fails: after `afterFailures` in a row (default 3) for `pauseMs` (default
+   * 500), then one call tries. `false`: every call is made.
+   */
+  readonly storeBreaker?: false | Partial<BreakerOptions>;
+  /**
+   * Told of every failed call to the store, as `onEvent` is; `true` asks for one more try, within the budget of
+   * the call. Must not block.
+   */
+  readonly onStoreFailure?: OnStoreFailure;
   /** Bytes of results that may wait in memory while the store fails. Default 64 MB. */
   readonly unsavedMaxBytes?: number;
   /**
@@ -73,6 +92,9 @@ export interface TokenCacheOptions<Properties = unknown> {
   readonly runtime?: Runtime;
 }
 
+/** See {@link TokenCacheOptions.onStoreFailure}. What it throws counts as no. */
+export type OnStoreFailure = (error: TokenkeepError, operation: StoreOperation) => boolean | undefined | void;
+
 export interface ResolvedOptions {
   readonly store: Store | undefined;
   readonly keys: KeyRing | "unsealed";
@@ -80,6 +102,9 @@ export interface ResolvedOptions {
   readonly l1MaxBytes: number | false;
   readonly coherenceBoundMs: number;
   readonly maxStaleMs: number;
+  readonly storeBudgets: StoreBudgets;
+  readonly storeBreaker: BreakerOptions | false;
+  readonly onStoreFailure: OnStoreFailure | undefined;
   readonly unsavedMaxBytes: number;
   readonly spillFolder: string | undefined;
   readonly refreshLease: "advisory" | "off";
@@ -96,6 +121,10 @@ const defaults = Object.freeze({
   coherenceBoundMs: 5_000,
   maxStaleMs: 3_600_000,
   unsavedMaxBytes: 64_000_000,
+  readBudgetMs: 1_000,
+  writeBudgetMs: 2_000,
+  afterFailures: 3,
+  pauseMs: 500,
 });
 
 const KNOWN_OPTIONS = new Set([
@@ -106,6 +135,9 @@ const KNOWN_OPTIONS = new Set([
   "coherenceBoundMs",
   "failSafe",
   "maxStaleMs",
+  "storeBudgetMs",
+  "storeBreaker",
+  "onStoreFailure",
   "unsavedMaxBytes",
   "spillFolder",
   "refreshLease",
@@ -116,6 +148,8 @@ const KNOWN_OPTIONS = new Set([
   "runtime",
 ]);
 const OWNER = "createTokenCache";
+const BUDGETS = new Set(["read", "write"]);
+const BREAKER = new Set(["afterFailures", "pauseMs"]);
 const L1 = new Set(["maxBytes"]);
 const ACTIVITY = new Set(["store", "onBeforeWrite"]);
 const RETENTION = new Set(Object.keys(defaultRetention));
@@ -129,8 +163,11 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
     store: checkedStore(options.store),
     keys: checkedKeys(options),
     namespace: checkedNamespace(options.namespace),
-    l1MaxBytes: checkedL1(options.l1),
+    l1MaxBytes: checkedL1(options),
     ...checkedFreshness(options),
+    storeBudgets: checkedBudgets(options),
+    storeBreaker: checkedBreaker(options.storeBreaker),
+    onStoreFailure: checkedFunction(options.onStoreFailure, "onStoreFailure"),
     unsavedMaxBytes: checkedPositive(options.unsavedMaxBytes, "unsavedMaxBytes", defaults.unsavedMaxBytes),
     spillFolder: checkedFolder(options.spillFolder),
     refreshLease: checkedChoice(options.refreshLease, "refreshLease", ["advisory", "off"]),
@@ -184,7 +221,39 @@ function checkedNamespace(namespace: string | undefined): string {
   return namespace;
 }
 
-function checkedL1(l1: TokenCacheOptions["l1"]): number | false {
+function checkedBudgets({
+  storeBudgetMs,
+  store,
+}: Pick<TokenCacheOptions, "storeBudgetMs" | "store">): StoreBudgets {
+  if (storeBudgetMs !== undefined) checkOptionNames(storeBudgetMs, BUDGETS, OWNER, "storeBudgetMs");
+  const patienceMs = checkedPositive(store?.patienceMs, "store.patienceMs", 1);
+  const checked = (name: keyof StoreBudgets, fallback: number): number =>
+    checkedPositive(
+      storeBudgetMs?.[name],
+      `storeBudgetMs.${name}`,
+      Math.min(MAX_TIMER_MS, Math.max(fallback, patienceMs)),
+      MAX_TIMER_MS,
+    );
+  return { read: checked("read", defaults.readBudgetMs), write: checked("write", defaults.writeBudgetMs) };
+}
+
+function checkedBreaker(breaker: TokenCacheOptions["storeBreaker"]): BreakerOptions | false {
+  if (breaker === false) return false;
+  if (breaker !== undefined) checkOptionNames(breaker, BREAKER, OWNER, "storeBreaker");
+  const { afterFailures, pauseMs } = breaker ?? {};
+  return {
+    afterFailures: checkedPositive(afterFailures, "storeBreaker.afterFailures", defaults.afterFailures),
+    pauseMs: checkedPositive(pauseMs, "storeBreaker.pauseMs", defaults.pauseMs),
+  };
+}
+
+function checkedL1({ l1, store }: Pick<TokenCacheOptions, "l1" | "store">): number | false {
+  if (l1 === false && store === undefined) {
+    throw new OptionsError(
+      "l1",
+      "must not be false without a store: memory is the only place for tokens then",
+    );
+  }
   if (l1 === false) return false;
   if (l1 !== undefined) checkOptionNames(l1, L1, OWNER, "l1");
   return Math.ceil(checkedPositive(l1?.maxBytes, "l1.maxBytes", defaultL1MaxBytes()));
@@ -192,9 +261,16 @@ function checkedL1(l1: TokenCacheOptions["l1"]): number | false {
 
 function checkedRetention(retention: Partial<Retention> | undefined): Retention {
   if (retention !== undefined) checkOptionNames(retention, RETENTION, OWNER, "retention");
-  const checked = (name: keyof Retention): number =>
+  const checked = (name: Exclude<keyof Retention, "sliding">): number =>
     checkedPositive(retention?.[name], `retention.${name}`, defaultRetention[name]);
-  return { userTtlMs: checked("userTtlMs"), removalMarkerTtlMs: checked("removalMarkerTtlMs") };
+  return {
+    userTtlMs: checked("userTtlMs"),
+    longRunningTtlMs: checked("longRunningTtlMs"),
+    sessionTtlMs: checked("sessionTtlMs"),
+    sliding: checkedChoice(retention?.sliding, "retention.sliding", [true, false]),
+    absoluteTtlMs: checked("absoluteTtlMs"),
+    removalMarkerTtlMs: checked("removalMarkerTtlMs"),
+  };
 }
 
 function checkedActivity<P>({

@@ -1,16 +1,21 @@
 /** The composition root: what a token cache is made of, in the order in which things depend on each other. */
 import type { AccountActivity } from "./activity/account-activity.ts";
 import { checkedFilter } from "./activity/accounts-filter.ts";
-import { createActivity, type AccountsFilter, type Activity } from "./activity/activity.ts";
+import { createActivity, type AccountsFilter, type Activity, type IsGone } from "./activity/activity.ts";
 import { memoryActivity } from "./adapters/memory-activity.ts";
 import { memoryStore } from "./adapters/memory.ts";
 import { createKeyRing, type KeyRing } from "./envelope/key-ring.ts";
 import { createSealer, type Sealer } from "./envelope/sealer.ts";
-import { OptionsError } from "./errors.ts";
+import { OptionsError, type TokenkeepError } from "./errors.ts";
 import { createPartitionPlugin } from "./msal/partition-plugin.ts";
 import type { ICachePlugin } from "./msal/types.ts";
 import { closedError, createOperations } from "./partitions/operations.ts";
-import { resolveOptions, type ResolvedOptions, type TokenCacheOptions } from "./options.ts";
+import {
+  resolveOptions,
+  type OnStoreFailure,
+  type ResolvedOptions,
+  type TokenCacheOptions,
+} from "./options.ts";
 import { createRecordCodec } from "./partitions/codec.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { partitionFromId, type Partition } from "./partitions/partition.ts";
@@ -18,10 +23,18 @@ import { createPartitions, type Partitions } from "./partitions/partitions.ts";
 import type { PartitionRecord } from "./partitions/record.ts";
 import { createSpill, type Spill } from "./partitions/spill.ts";
 import type { Runtime } from "./runtime.ts";
+import type { AccountActivityStore } from "./store/account-activity-store.ts";
 import type { Finding } from "./store/blob-store.ts";
 import type { RefreshLease } from "./store/refresh-lease.ts";
 import type { Store } from "./store/store.ts";
 import { createEmit, type Emit } from "./telemetry/emitter.ts";
+import type { BreakerState } from "./tiers/breaker.ts";
+import { guardActivity, guardLease } from "./tiers/guarded.ts";
+import { defaultL1MaxBytes } from "./tiers/l1.ts";
+import { createOneTier } from "./tiers/one-tier.ts";
+import { purgeExpired } from "./tiers/purge.ts";
+import { createStoreCalls, type StoreCalls, type StoreOperation } from "./tiers/store-calls.ts";
+import type { Codec, Tiers } from "./tiers/tiers.ts";
 import { createTwoTier } from "./tiers/two-tier.ts";
 
 /** What clients and the sign-in need of a cache; not for applications, and not exported from the package. */
@@ -44,6 +57,8 @@ export interface CacheParts {
   readonly run: <R>(operation: () => Promise<R>) => Promise<R>;
   /** Empties L1: what MSAL's `clearCache` means where memory is only a copy. */
   readonly forgetAll: () => void;
+  /** Deletes records whose time has passed. @returns how many. */
+  readonly purgeRecords: () => Promise<number>;
 }
 
 /**
@@ -66,6 +81,13 @@ export interface TokenCache<Properties = unknown> {
   inspect(): Promise<Finding[]>;
   /** How much waits in memory for a store that does not answer, and how many were given up for want of room. */
   unsaved(): { readonly entries: number; readonly bytes: number; readonly dropped: number };
+  /**
+   * Deletes what has expired, for stores that do not do so by themselves, and activity rows that a sign-in made and
+   * never confirmed. To be run now and then, by one process, e.g. once an hour. Works in batches.
+   * @returns how many records (and leases) and rows were deleted.
+   * @throws retryable `TokenkeepError`; what was deleted until then stays deleted.
+   */
+  purgeExpired(): Promise<{ readonly records: number; readonly accounts: number }>;
   /**
    * Waits for the operations under way, tries once more to store what waits, then closes what tokenkeep itself
    * opened. New calls of this cache's clients fail with `ERR_CLOSED` from now on. May be called twice.
@@ -109,6 +131,10 @@ export function createTokenCache<Properties = unknown>(
       listAccounts(open(), checkedFilter(filter)) as AsyncIterableIterator<AccountActivity<Properties>>,
     plugin: (partition) => createPartitionPlugin(open().partitions, checkedPartition(partition), emit),
     inspect: async () => (await store.inspect?.()) ?? [],
+    async purgeExpired() {
+      const records = await open().purgeRecords();
+      return { records, accounts: await open().activity.tidy(isGoneFor(open())) };
+    },
     unsaved() {
       const { size: entries, bytes, dropped } = parts.value.partitions.unsaved;
       return { entries, bytes, dropped };
@@ -129,22 +155,17 @@ function createParts(
   sealer: Sealer,
   emit: Emit,
 ): { readonly value: CacheParts; settled(): Promise<void>; close(): void } {
-  const { runtime, namespace } = options;
+  const { runtime, namespace, retention, unsavedMaxBytes } = options;
   const operations = createOperations();
-  const tiers = createTwoTier<PartitionRecord>({
-    store,
-    codec: createRecordCodec({ sealer, namespace, runtime, emit }),
-    runtime,
-    l1MaxBytes: options.l1MaxBytes,
-    coherenceBoundMs: options.coherenceBoundMs,
-    maxStaleMs: options.maxStaleMs,
-    onStoreFailure: (operation, error) => emit({ type: "store-failed", store: store.name, operation, error }),
+  const codec = createRecordCodec({ sealer, namespace, runtime, retention, emit });
+  const calls = createCalls(options, store.name, emit, (state) => {
+    if (state === "closed") partitions.storeIsBack();
   });
-  const { retention, unsavedMaxBytes } = options;
+  const tiers = createTiers(options, codec, calls);
   const spill = createCacheSpill(options, sealer, emit);
   const partitions = createPartitions({ tiers, namespace, runtime, retention, unsavedMaxBytes, spill, emit });
   const activity = createActivity({
-    store: options.activityStore ?? store.activity ?? memoryActivity(),
+    store: activityStoreOf(options, store, calls, emit),
     sealer,
     namespace,
     runtime,
@@ -160,10 +181,12 @@ function createParts(
       namespace,
       runtime,
       emit,
-      lease: options.refreshLease === "off" ? undefined : store.lease,
+      lease: options.refreshLease === "off" || !store.lease ? undefined : guardLease(store.lease, calls),
       refreshTokens: options.refreshTokens,
       run: operations.run,
       forgetAll: () => tiers.clear(),
+      purgeRecords: async () =>
+        tiers.prune() + (options.store?.admin ? await purgeExpired(options.store.admin, calls) : 0),
     },
     settled: operations.settled,
     close() {
@@ -172,6 +195,66 @@ function createParts(
       tiers.clear();
     },
   };
+}
+
+/** One backend's calls share their budgets and their breaker. */
+function createCalls(
+  options: ResolvedOptions,
+  name: string,
+  emit: Emit,
+  onReads?: (state: BreakerState) => void,
+): StoreCalls {
+  return createStoreCalls({
+    name,
+    runtime: options.runtime,
+    budgets: options.storeBudgets,
+    breaker: options.storeBreaker,
+    onFailure(operation, error) {
+      // Leases and activity report their failures themselves, as what they are to their callers.
+      if (!/^(lease|activity) /.test(operation))
+        emit({ type: "store-failed", store: name, operation, error });
+      return asksForRetry(options.onStoreFailure, operation, error);
+    },
+    onBreaker(calls, state) {
+      emit({ type: "store-breaker", store: name, calls, state });
+      onReads?.(state);
+    },
+  });
+}
+
+function asksForRetry(
+  hook: OnStoreFailure | undefined,
+  operation: StoreOperation,
+  error: TokenkeepError,
+): boolean {
+  try {
+    return hook?.(error, operation) === true;
+  } catch {
+    return false;
+  }
+}
+
+/** Without a store memory is not in front of anything, and holds the tokens themselves. */
+function createTiers(
+  options: ResolvedOptions,
+  codec: Codec<PartitionRecord>,
+  calls: StoreCalls,
+): Tiers<PartitionRecord> {
+  const { store, runtime, l1MaxBytes, coherenceBoundMs, maxStaleMs } = options;
+  if (!store) return createOneTier({ codec, runtime, maxBytes: l1MaxBytes || defaultL1MaxBytes() });
+  return createTwoTier({ store, calls, codec, runtime, l1MaxBytes, coherenceBoundMs, maxStaleMs });
+}
+
+/** Rows may lie in another database, which fails by itself. */
+function activityStoreOf(
+  options: ResolvedOptions,
+  store: Store,
+  calls: StoreCalls,
+  emit: Emit,
+): AccountActivityStore {
+  const own = options.activityStore;
+  if (own && own !== store.activity) return guardActivity(own, createCalls(options, own.name, emit));
+  return store.activity ? guardActivity(store.activity, calls) : memoryActivity();
 }
 
 function createCacheSpill(options: ResolvedOptions, sealer: Sealer, emit: Emit): Spill | undefined {
@@ -186,10 +269,13 @@ function ephemeralKeys(runtime: Runtime): KeyRing {
   return createKeyRing({ sealing: { id: "process", key: runtime.randomBytes(32) } });
 }
 
-/** Only "absent" and "signed out" mean that an account has no tokens; a store that fails says neither. */
 function listAccounts(parts: CacheParts, filter: AccountsFilter): AsyncIterableIterator<AccountActivity> {
-  const { activity, partitions, namespace } = parts;
-  return activity.list(filter, async (account, accountKey) => {
+  return parts.activity.list(filter, isGoneFor(parts));
+}
+
+/** Only "absent" and "signed out" mean that an account has no tokens; a store that fails says neither. */
+function isGoneFor({ partitions, namespace }: CacheParts): IsGone {
+  return async (account, accountKey) => {
     const id = accountKey.slice(namespace.length + 1);
     try {
       const state = await partitions.read(partitionFromId(id, account.homeAccountId), { fresh: true });
@@ -197,7 +283,7 @@ function listAccounts(parts: CacheParts, filter: AccountsFilter): AsyncIterableI
     } catch {
       return false;
     }
-  });
+  };
 }
 
 /** A partition of another make might be the key of somebody else's tokens. */

@@ -33,7 +33,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "tiers",
     imports: [...GROUND, "store", "telemetry"],
-    packages: ["lru-cache", "node:os", "node:v8"],
+    packages: ["cockatiel", "lru-cache", "node:os", "node:v8"],
   },
   { name: "activity", imports: PORTS, packages: [] },
   // node:fs, node:path: the spill folder, and nothing else here touches a disk.

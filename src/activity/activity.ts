@@ -5,6 +5,7 @@ import type {
   AccountActivityRow,
   AccountActivityStore,
   AccountStatus,
+  StoredActivity,
 } from "../store/account-activity-store.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import type { OpenFailureReason } from "../telemetry/events.ts";
@@ -80,6 +81,8 @@ export interface Activity {
    * @throws what the store throws
    */
   list(filter: AccountsFilter, isGone?: IsGone): AsyncIterableIterator<AccountActivity>;
+  /** Tidies all such rows away. @returns how many. @throws what the store throws */
+  tidy(isGone: IsGone): Promise<number>;
 }
 
 /** Whether an account has no tokens, as far as the store could be read; a failure is not a yes. */
@@ -145,6 +148,20 @@ export function createActivity(options: ActivityOptions): Activity {
     }
   }
 
+  function removeRow({ accountKey }: AccountActivityRow, ifRevision: string): Promise<boolean> {
+    return store.delete(accountKey, { ifRevision });
+  }
+
+  async function* rows(filter: AccountsFilter): AsyncIterableIterator<StoredActivity> {
+    let cursor: string | undefined;
+    do {
+      const query = { ...filter, keyPrefix: `${options.namespace}:`, limit: PAGE_SIZE };
+      const page = await store.list(cursor === undefined ? query : { ...query, cursor });
+      yield* page.rows;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
   function isLeftOver(row: AccountActivityRow, isGone: IsGone): Promise<boolean> {
     const mayBe = !row.confirmed && runtime.now() - row.createdAt > UNCONFIRMED_MS;
     return mayBe ? isGone(row, row.accountKey) : Promise.resolve(false);
@@ -193,17 +210,16 @@ export function createActivity(options: ActivityOptions): Activity {
       // A row made after the sign-out is a newer sign-in's, which may not have been confirmed yet.
       removeUnless(accountKey, (row) => Math.max(row.createdAt, row.lastSignInAt ?? 0) > signedOutAtMs),
     async *list(filter, isGone) {
-      let cursor: string | undefined;
-      do {
-        const query = { ...filter, keyPrefix: `${options.namespace}:`, limit: PAGE_SIZE };
-        const page = await store.list(cursor === undefined ? query : { ...query, cursor });
-        for (const { row, revision } of page.rows) {
-          if (isGone && (await isLeftOver(row, isGone)))
-            await store.delete(row.accountKey, { ifRevision: revision });
-          else yield activityFromRow(row, properties.open(row));
-        }
-        cursor = page.cursor;
-      } while (cursor !== undefined);
+      for await (const { row, revision } of rows(filter)) {
+        if (isGone && (await isLeftOver(row, isGone))) await removeRow(row, revision);
+        else yield activityFromRow(row, properties.open(row));
+      }
+    },
+    async tidy(isGone) {
+      let tidied = 0;
+      for await (const { row, revision } of rows({}))
+        if ((await isLeftOver(row, isGone)) && (await removeRow(row, revision))) tidied += 1;
+      return tidied;
     },
   };
 }

@@ -67,6 +67,8 @@ export function sqliteStore(options: SqliteStoreOptions): SqliteStore {
   const { backplane, closeListeners } = sqliteBackplane(connection);
   return {
     name: "sqlite",
+    // A call that waits for another process's lock has not failed, and is made to wait no longer than this.
+    patienceMs: settings.lockTimeoutMs + 1_000,
     ...sqliteRecords(connection),
     inspect: () => connection.call("inspect", () => inspectDatabase(db, path, inode)),
     backplane,

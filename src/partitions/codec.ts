@@ -8,6 +8,7 @@ import type { Runtime } from "../runtime.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import type { Codec } from "../tiers/tiers.ts";
 import { reconcile } from "./reconcile.ts";
+import type { PartitionKind } from "./partition.ts";
 import type {
   AccountRecord,
   ListedPartition,
@@ -15,6 +16,7 @@ import type {
   RemovalMarker,
   TokenRecord,
 } from "./record.ts";
+import { defaultRetention, isRenewedByUse, ttlOf, type Retention } from "./retention.ts";
 
 /** Version of the record's own layout, inside the envelope. A reader refuses what is newer, and keeps it. */
 const RECORD_FORMAT = 1;
@@ -23,15 +25,21 @@ export interface CodecOptions {
   readonly sealer: Sealer;
   readonly namespace: string;
   readonly runtime: Runtime;
+  /** Default: {@link defaultRetention}. */
+  readonly retention?: Retention;
   readonly emit: Emit;
 }
 
 /** Records to sealed bytes and back; the store key binds the envelope to its place. */
 export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord> {
-  const { sealer, namespace, runtime, emit } = options;
+  const { sealer, namespace, runtime, retention = defaultRetention, emit } = options;
+
+  function kindOf(key: string): string {
+    return key.slice(namespace.length + 1).split(":", 1)[0] ?? "";
+  }
 
   function context(key: string): { namespace: string; key: string; kind: string } {
-    return { namespace, key, kind: key.slice(namespace.length + 1).split(":", 1)[0] ?? "" };
+    return { namespace, key, kind: kindOf(key) };
   }
 
   return {
@@ -54,6 +62,14 @@ export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord>
       return record.type === "tokens"
         ? { ...record, blob: canonicalizeBlob(record.blob, nowSeconds(runtime.now())) }
         : record;
+    },
+
+    lifetime(key, record) {
+      const kind = kindOf(key) as PartitionKind;
+      return {
+        ttlMs: ttlOf(kind, record, runtime.now(), retention),
+        slides: isRenewedByUse(kind, record, retention),
+      };
     },
 
     reconcile(key, held, stored) {

@@ -3,10 +3,11 @@ import { OptionsError } from "../errors.ts";
 
 /**
  * What a partition holds, and so how long it lives:
- * `user` one user's tokens; `app` the application's own; `obo` one assertion's; `account` the list of a user's
- * partitions; `flow` the mark that a sign-in flow has been spent.
+ * `user` one user's tokens; `app` the application's own; `obo` one assertion's; `long-running` an exchanged
+ * assertion's under a key of its own; `session` one session's; `account` the list of a user's partitions; `flow`
+ * the mark that a sign-in flow has been spent.
  */
-export type PartitionKind = "user" | "app" | "obo" | "account" | "flow";
+export type PartitionKind = "user" | "app" | "obo" | "long-running" | "session" | "account" | "flow";
 
 /** The unit of isolation. Made by the named functions below, so that every door leads to the same place. */
 export interface Partition {

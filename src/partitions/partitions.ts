@@ -60,6 +60,8 @@ export interface Partitions {
   readonly flights: SingleFlight;
   /** Results that the store does not have yet. */
   readonly unsaved: Pick<UnsavedResults, "size" | "bytes" | "dropped">;
+  /** The store answers again: what waits goes to it at once. */
+  storeIsBack(): void;
   /** Tries once to store everything that waits. @returns how many still do. */
   drain(): Promise<number>;
   /** Ends the background replay; what still waits is dropped, with an event each. */
@@ -102,6 +104,9 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     spend: (flow, ttlMs) => spend(core, flow, ttlMs),
     flights: core.flights,
     unsaved,
+    storeIsBack() {
+      if (unsaved.size > 0) replay.request("now");
+    },
     drain: () => replay.drain(),
     close() {
       replay.close();

@@ -11,6 +11,11 @@ export interface TokenRecord {
   readonly seq: number;
   /** Which sign-in each refresh token comes from, and how often it was renewed since. */
   readonly provenance: Provenance;
+  /**
+   * When the latest sign-in of this life was, by its process's clock; ms since the epoch. Orders it against a
+   * sign-out that did not know of it. Absent: not known, or nobody signed in (on-behalf-of).
+   */
+  readonly signedInAtMs?: number | undefined;
   readonly blob: CacheBlob;
 }
 

@@ -14,7 +14,8 @@ import {
 } from "./unsaved.ts";
 
 const FIRST_DELAY_MS = 250;
-const MAX_DELAY_MS = 30_000;
+/** A store that is back has what waited within a second; one call at a time is no burden to one that is not. */
+const MAX_DELAY_MS = 500;
 const MAX_FAILURES = 3;
 
 export interface Replay {
@@ -62,6 +63,8 @@ export function createReplay(
     let failures = 0;
     for (const key of urgentFirst(unsaved)) {
       const entry = unsaved.get(key);
+      // One record that the store never takes is no reason not to try the next.
+      core.tiers.endPause();
       if (!entry || (await replayEntry(key, entry)) !== "store-failed") continue;
       // One record that the store never takes must not hold up the others; several failures mean the store.
       unsaved.postpone(key);

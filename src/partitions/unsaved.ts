@@ -194,7 +194,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
 }
 
 /** Application tokens cost one call, an assertion's tokens another one upstream, a user's cost a sign-in. */
-const COST = { app: 0, obo: 1, flow: 2, account: 2, user: 3 } as const;
+const COST = { app: 0, obo: 1, flow: 2, account: 2, user: 3, session: 3, "long-running": 4 } as const;
 
 function cheapestKey(entries: ReadonlyMap<string, UnsavedEntry>, newest: string): string | undefined {
   let best: { readonly key: string; readonly cost: number } | undefined;

@@ -13,6 +13,11 @@ export interface Store extends BlobStore {
   readonly activity?: AccountActivityStore;
   readonly admin?: BlobAdmin;
   readonly lease?: RefreshLease;
+  /**
+   * How long a call may take although all is well, ms, e.g. because it waits for a lock. Default budgets are no
+   * shorter; see `storeBudgetMs`.
+   */
+  readonly patienceMs?: number;
   /** Closes what the adapter itself opened; never a client that the caller made. May be called twice. */
   close?(): Promise<void>;
 }

@@ -24,6 +24,13 @@ export type TokenkeepEvent =
       readonly operation: string;
       readonly error: unknown;
     }
+  /** Calls to a store are no longer made, because too many failed; or one tries; or they are made again. */
+  | {
+      readonly type: "store-breaker";
+      readonly store: string;
+      readonly calls: "reads" | "writes";
+      readonly state: "open" | "half-open" | "closed";
+    }
   /** A result could not be stored and waits in memory, to be merged when the store answers again. */
   | { readonly type: "unsaved"; readonly partition: string; readonly bytes: number }
   /** A waiting result was stored. */

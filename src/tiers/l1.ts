@@ -9,14 +9,27 @@ export interface Instant {
   readonly wallMs: number;
 }
 
+/** How long the store keeps a version, ms since the epoch. Shared by the copies that confirm one another. */
+export interface Keep {
+  /** From then on the store no longer has it, and no copy may answer for it. */
+  expiresAtMs: number;
+  /** From then on a use of it renews its retention. */
+  renewFromMs: number;
+}
+
 /** One value in memory, opened, with what is known about how current it is. */
 export interface L1Entry<V> {
   readonly value: V;
   readonly version: Version;
+  /** An entry is what a reading answers: a hit makes nothing new. */
+  readonly level: "L1";
   /** When the request that confirmed this copy was *sent*: what happened after that, it cannot know. */
   readonly confirmedAt: Instant;
+  /** Until then it is trusted for that alone. */
+  readonly trustedUntil: Instant;
   /** The change counter read before that request, if the store has one. */
   readonly counter: string | undefined;
+  readonly keep: Keep;
   readonly weight: number;
 }
 
@@ -39,9 +52,9 @@ export function weighEntry(key: string, bytes: number): number {
   return bytes + 2 * key.length + ENTRY_OVERHEAD_BYTES;
 }
 
-/** L1: least recently used goes first, bounded by the sum of weights. */
-export function createL1<V>(maxBytes: number): LRUCache<string, L1Entry<V>> {
-  return new LRUCache<string, L1Entry<V>>({
+/** What fits is bounded by the sum of weights; what was used least recently goes first. */
+export function createL1<E extends { readonly weight: number }>(maxBytes: number): LRUCache<string, E> {
+  return new LRUCache<string, E>({
     maxSize: maxBytes,
     sizeCalculation: (entry) => entry.weight,
   });

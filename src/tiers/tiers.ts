@@ -2,6 +2,7 @@
 import type { Backplane } from "../store/backplane.ts";
 import type { BlobStore, Version } from "../store/blob-store.ts";
 import type { Runtime } from "../runtime.ts";
+import type { StoreCalls } from "./store-calls.ts";
 
 /** A value with the version a compare-and-swap quotes, and where it came from. */
 export interface Read<V> {
@@ -50,22 +51,37 @@ export interface Tiers<V> {
   announce(key: string, version: Version): Promise<void>;
   /** Drops the L1 copy and makes every load or write now in flight uncacheable. */
   forget(key: string): void;
+  /** Drops from memory what has expired. @returns how many. */
+  prune(): number;
+  /** Lets the next call to the store try, however short ago the last one failed. */
+  endPause(): void;
   /** Empties L1. */
   clear(): void;
   /** Ends the subscription to the backplane. */
   close(): void;
 }
 
+export interface Lifetime {
+  /** From now, ms. */
+  readonly ttlMs: number;
+  /** Using the value renews its retention, at most once per half of `ttlMs`. */
+  readonly slides: boolean;
+}
+
 /** How values become bytes. `decode` may throw a retryable error; what it throws is never cached. */
 export interface Codec<V> {
   encode(key: string, value: V): Uint8Array;
   decode(key: string, bytes: Uint8Array): V;
+  /** How long the store is asked to keep a value; default: what the store itself says, never renewed. */
+  lifetime?(key: string, value: V): Lifetime;
   /** Decides between a copy in memory and what the store now says; default: the store. */
   reconcile?(key: string, held: V, stored: V): V;
 }
 
 export interface TiersOptions<V> {
   readonly store: BlobStore & { readonly backplane?: Backplane };
+  /** Makes the calls to the store. */
+  readonly calls: StoreCalls;
   readonly codec: Codec<V>;
   readonly runtime: Runtime;
   /** Bytes L1 may hold; `false`: no L1. */
@@ -74,6 +90,4 @@ export interface TiersOptions<V> {
   readonly coherenceBoundMs: number;
   /** How long a copy may be served after the store's last confirmation while the store fails, ms. */
   readonly maxStaleMs: number;
-  /** Called for every failed call to the store. */
-  readonly onStoreFailure: (operation: string, error: unknown) => void;
 }

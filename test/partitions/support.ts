@@ -12,6 +12,8 @@ import type { SaveOutcome } from "../../src/partitions/save.ts";
 import type { TokenkeepEvent } from "../../src/telemetry/events.ts";
 import type { Tiers } from "../../src/tiers/tiers.ts";
 import type { PartitionRecord } from "../../src/partitions/record.ts";
+import type { BreakerOptions } from "../../src/tiers/breaker.ts";
+import { createStoreCalls } from "../../src/tiers/store-calls.ts";
 import { createTwoTier } from "../../src/tiers/two-tier.ts";
 import { fakeRuntime, type FakeRuntime } from "../adapters/fake-runtime.ts";
 import {
@@ -46,6 +48,8 @@ export interface NodeOptions {
   readonly keys?: KeyRing;
   readonly unsavedMaxBytes?: number;
   readonly maxStaleMs?: number;
+  /** Default: none, so that each call is made. */
+  readonly breaker?: BreakerOptions;
   readonly retention?: Partial<Retention>;
   readonly chaos?: ChaosOptions;
   readonly store?: MemoryStore;
@@ -133,12 +137,21 @@ function createNode(runtime: FakeRuntime, store: MemoryStore, options: NodeOptio
   const namespace = "ns";
   const tiers = createTwoTier<PartitionRecord>({
     store: link,
+    calls: createStoreCalls({
+      name: "chaos",
+      runtime,
+      budgets: { read: 1_000, write: 2_000 },
+      breaker: options.breaker ?? false,
+      onFailure(operation, error) {
+        emit({ type: "store-failed", store: "chaos", operation, error });
+        return false;
+      },
+    }),
     codec: createRecordCodec({ sealer, namespace, runtime, emit }),
     runtime,
     l1MaxBytes: 10_000_000,
     coherenceBoundMs: BOUND_MS,
     maxStaleMs: options.maxStaleMs ?? STALE_MS,
-    onStoreFailure: (operation, error) => emit({ type: "store-failed", store: "chaos", operation, error }),
   });
   const partitions = createPartitions({
     tiers,

@@ -220,9 +220,9 @@ test("without fail-safe the coherence bound is also the bound of an outage", asy
   const node = world.node({ maxStaleMs: BOUND_MS });
   await stored(node.put("one", null));
   node.link.fail("all", { times: Infinity });
-  await world.runtime.advance(BOUND_MS - 1);
+  await world.runtime.advance(BOUND_MS - 2);
   expect(await node.tiers.read(KEY)).toMatchObject({ value: "one", level: "L1" });
-  await world.runtime.advance(1);
+  await world.runtime.advance(2);
   await expect(node.tiers.read(KEY)).rejects.toMatchObject({ retryable: true });
 });
 

@@ -1,3 +1,4 @@
+import { createStoreCalls, type StoreCallsOptions } from "../../src/tiers/store-calls.ts";
 import { createTwoTier } from "../../src/tiers/two-tier.ts";
 import type { Tiers, TiersOptions } from "../../src/tiers/tiers.ts";
 import { memoryStore, type MemoryStore } from "../../src/adapters/memory.ts";
@@ -7,6 +8,7 @@ import { fakeRuntime, type FakeRuntime } from "../adapters/fake-runtime.ts";
 export const KEY = "ns:user:a";
 export const BOUND_MS = 5_000;
 export const STALE_MS = 60_000;
+export const BUDGETS = { read: 1_000, write: 2_000 };
 export const TTL_MS = 1_000_000;
 
 /** One process: its link to the store, and the tiers in front of it. */
@@ -19,10 +21,15 @@ export interface TierNode {
   remove(value?: string): Promise<void>;
 }
 
+export interface NodeOptions extends Partial<Omit<TiersOptions<string>, "calls">> {
+  /** Default: every call is made, and none twice. */
+  readonly calls?: Partial<StoreCallsOptions>;
+}
+
 export interface TierWorld {
   readonly runtime: FakeRuntime;
   readonly store: MemoryStore;
-  node(options?: Partial<TiersOptions<string>>, chaos?: ChaosOptions): TierNode;
+  node(options?: NodeOptions, chaos?: ChaosOptions): TierNode;
 }
 
 const codec = {
@@ -40,17 +47,27 @@ export function tierWorld(): TierWorld {
   return {
     runtime,
     store,
-    node(options, chaos) {
+    node({ calls, ...options } = {}, chaos) {
       const link = chaosStore(store, chaos);
       const failures: string[] = [];
       const tiers = createTwoTier<string>({
         store: link,
+        calls: createStoreCalls({
+          name: "chaos",
+          runtime,
+          budgets: BUDGETS,
+          breaker: false,
+          onFailure(operation) {
+            failures.push(operation);
+            return false;
+          },
+          ...calls,
+        }),
         codec,
         runtime,
         l1MaxBytes: 1_000_000,
         coherenceBoundMs: BOUND_MS,
         maxStaleMs: STALE_MS,
-        onStoreFailure: (operation) => void failures.push(operation),
         ...options,
       });
       const put: TierNode["put"] = (value, ifVersion) => tiers.put(KEY, value, { ifVersion, ttlMs: TTL_MS });

@@ -1,15 +1,14 @@
 import { expect, test } from "vitest";
 import { settle } from "../support/settle.ts";
-import { systemRuntime } from "../../src/runtime.ts";
-import { BOUND_MS, KEY, stored, tierWorld } from "./support.ts";
+import { BOUND_MS, BUDGETS, KEY, stored, tierWorld } from "./support.ts";
 
 test("a copy answers for the bound, then the store is asked whether it is still the version", async () => {
   const world = tierWorld();
   const node = world.node({}, { backplane: false });
   await stored(node.put("one", null));
-  await world.runtime.advance(BOUND_MS - 1);
+  await world.runtime.advance(BOUND_MS - 2);
   expect(node.tiers.peek(KEY)).toBe("one");
-  await world.runtime.advance(1);
+  await world.runtime.advance(2);
   expect(node.tiers.peek(KEY)).toBeUndefined();
   const asked: unknown[] = [];
   const get = world.store.get;
@@ -32,12 +31,25 @@ test("the bound is counted by both clocks: a wall clock that jumps ahead ends it
   expect(node.tiers.peek(KEY)).toBeUndefined();
 });
 
-test("the bound is counted by both clocks: a wall clock that stands still does not stretch it", async () => {
+test("the bound is counted by both clocks: a wall clock that is set back does not stretch it", async () => {
   const world = tierWorld();
-  const runtime = { ...world.runtime, now: systemRuntime.now.bind(undefined) };
-  const frozen = runtime.now();
-  const node = world.node({ runtime: { ...runtime, now: () => frozen } }, { backplane: false });
+  let jumpMs = 0;
+  const runtime = { ...world.runtime, now: () => world.runtime.now() - jumpMs };
+  const node = world.node({ runtime }, { backplane: false });
   await stored(node.put("one", null));
+  expect(node.tiers.peek(KEY)).toBe("one");
+  jumpMs = 60 * BOUND_MS;
+  await world.runtime.advance(BOUND_MS);
+  expect(node.tiers.peek(KEY)).toBeUndefined();
+});
+
+test("the bound is counted by both clocks: a wall clock that is slow does not stretch it", async () => {
+  const world = tierWorld();
+  const start = world.runtime.now();
+  const runtime = { ...world.runtime, now: () => start + Math.floor((world.runtime.now() - start) / 100) };
+  const node = world.node({ runtime }, { backplane: false });
+  await stored(node.put("one", null));
+  expect(node.tiers.peek(KEY)).toBe("one");
   await world.runtime.advance(BOUND_MS);
   expect(node.tiers.peek(KEY)).toBeUndefined();
 });
@@ -45,7 +57,8 @@ test("the bound is counted by both clocks: a wall clock that stands still does n
 test("the bound is counted from when a request was sent, not from when it was answered", async () => {
   const world = tierWorld();
   await stored(world.node().put("one", null));
-  const node = world.node({}, { backplane: false });
+  const calls = { budgets: { ...BUDGETS, read: 2 * BOUND_MS } };
+  const node = world.node({ calls }, { backplane: false });
   const gate = node.link.holdAfter("get");
   const read = node.tiers.read(KEY);
   await gate.arrived;

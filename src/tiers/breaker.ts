@@ -1,0 +1,80 @@
+/** Stops asking a backend that fails, and lets one call at a time try whether it is back. */
+import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from "cockatiel";
+import { TokenkeepError } from "../errors.ts";
+import type { Runtime } from "../runtime.ts";
+
+export type BreakerState = "open" | "half-open" | "closed";
+
+export interface BreakerOptions {
+  /** So many failures in a row open it. */
+  readonly afterFailures: number;
+  /** Then nobody asks for so long, ms; after that one call tries. */
+  readonly pauseMs: number;
+}
+
+export interface Breaker {
+  /** True if a call may be made now; the first after a pause is the one that tries. */
+  allows(): boolean;
+  /** Settles, always well, when the call that tries has ended; `undefined`: none is under way. */
+  trial(): Promise<void> | undefined;
+  /** Makes a call that {@link allows} has let through. */
+  run<R>(work: () => Promise<R>): Promise<R>;
+  /** Ends a pause: the next call tries. */
+  endPause(): void;
+  /** What the backend failed with last. */
+  lastFailure(): unknown;
+}
+
+export function createBreaker(
+  { afterFailures, pauseMs }: BreakerOptions,
+  runtime: Runtime,
+  onChange: (state: BreakerState) => void,
+): Breaker {
+  const policy = circuitBreaker(handleWhen(isFailure), {
+    breaker: new ConsecutiveBreaker(afterFailures),
+    // Its own pause goes by the wall clock, which may be set back: ours goes by the runtime's, and comes first.
+    halfOpenAfter: Number.NEGATIVE_INFINITY,
+  });
+  let triesFrom = 0;
+  let trial: Promise<void> | undefined;
+  policy.onStateChange((state) => {
+    if (state === CircuitState.Open) triesFrom = runtime.monotonicNow() + pauseMs;
+    onChange(nameOf(state));
+  });
+  return {
+    allows() {
+      if (policy.state === CircuitState.Closed) return true;
+      // Whoever tries is alone.
+      return policy.state === CircuitState.Open && runtime.monotonicNow() >= triesFrom;
+    },
+    trial: () => trial,
+    run(work) {
+      const isTrial = policy.state === CircuitState.Open;
+      const outcome = policy.execute(work);
+      if (isTrial) {
+        const ended = (): void => {
+          trial = undefined;
+        };
+        trial = outcome.then(ended, ended);
+      }
+      return outcome;
+    },
+    endPause() {
+      triesFrom = 0;
+    },
+    lastFailure() {
+      const failure = policy.lastFailure;
+      return failure && "error" in failure ? failure.error : undefined;
+    },
+  };
+}
+
+function nameOf(state: CircuitState): BreakerState {
+  if (state === CircuitState.Closed) return "closed";
+  return state === CircuitState.HalfOpen ? "half-open" : "open";
+}
+
+/** A store that is full, or whose record cannot be opened here, has answered. */
+function isFailure(error: unknown): boolean {
+  return !(error instanceof TokenkeepError) || error.code === "ERR_STORE_UNAVAILABLE";
+}

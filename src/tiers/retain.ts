@@ -1,0 +1,69 @@
+/** Keeps in the store what is in use: seldom, in the background, and never longer than the policy says. */
+import type { Runtime } from "../runtime.ts";
+import type { BlobStore, Stored } from "../store/blob-store.ts";
+import type { Keep, L1Entry } from "./l1.ts";
+import type { StoreCalls } from "./store-calls.ts";
+import type { Codec, Lifetime } from "./tiers.ts";
+
+const FOREVER = Number.POSITIVE_INFINITY;
+/** After a renewal that failed: soon enough for the rest of the window, too seldom to trouble a store that is down. */
+const RETRY_SHARE = 16;
+
+export interface Retain<V> {
+  /** Of a value that has just been written for `ttlMs`. */
+  afterPut(key: string, value: V, ttlMs: number): Keep;
+  /** Of one that has been read. */
+  afterLoad(key: string, value: V, stored: Pick<Stored, "expiresAtMs">): Keep;
+  /** Renews the retention of a copy that is in use, in the background; announces nothing. */
+  renew(key: string, entry: L1Entry<V>): void;
+}
+
+export interface RetainOptions<V> {
+  readonly store: BlobStore;
+  readonly calls: StoreCalls;
+  readonly codec: Codec<V>;
+  readonly runtime: Runtime;
+  /** The store no longer has that version. */
+  readonly onGone: (key: string, entry: L1Entry<V>) => void;
+}
+
+export function createRetain<V>({ store, calls, codec, runtime, onGone }: RetainOptions<V>): Retain<V> {
+  function keep(expiresAtMs: number, lifetime: Lifetime | undefined): Keep {
+    const renewFromMs = lifetime?.slides ? expiresAtMs - lifetime.ttlMs / 2 : FOREVER;
+    return { expiresAtMs, renewFromMs };
+  }
+
+  async function touch(key: string, entry: L1Entry<V>, ttlMs: number): Promise<void> {
+    const sentAtMs = runtime.now();
+    try {
+      const isThere = await calls.run("writes", "touch", () =>
+        store.touch(key, { ifVersion: entry.version, ttlMs }),
+      );
+      if (isThere) Object.assign(entry.keep, keep(sentAtMs + ttlMs, { ttlMs, slides: true }));
+      else onGone(key, entry);
+    } catch {
+      entry.keep.renewFromMs = sentAtMs + ttlMs / RETRY_SHARE;
+    }
+  }
+
+  return {
+    afterPut: (key, value, ttlMs) =>
+      keep(runtime.now() + ttlMs, codec.lifetime?.(key, value)?.slides ? { ttlMs, slides: true } : undefined),
+    afterLoad(key, value, { expiresAtMs }) {
+      const lifetime = codec.lifetime?.(key, value);
+      if (typeof expiresAtMs === "number" && Number.isFinite(expiresAtMs)) return keep(expiresAtMs, lifetime);
+      if (!lifetime) return { expiresAtMs: FOREVER, renewFromMs: FOREVER };
+      // The store does not tell: no longer than from now on, and renewed before anybody relies on that.
+      const nowMs = runtime.now();
+      return { expiresAtMs: nowMs + lifetime.ttlMs, renewFromMs: lifetime.slides ? nowMs : FOREVER };
+    },
+    renew(key, entry) {
+      const { keep: kept } = entry;
+      const lifetime = codec.lifetime?.(key, entry.value);
+      // Nobody else asks while this is on its way.
+      kept.renewFromMs = FOREVER;
+      if (!lifetime?.slides || runtime.now() + lifetime.ttlMs <= kept.expiresAtMs) return;
+      void touch(key, entry, lifetime.ttlMs);
+    },
+  };
+}
