@@ -10,6 +10,8 @@ export type {
   ConfidentialClientOptions,
   SilentRequest,
 } from "./client/confidential-client.ts";
+export { createPublicClient } from "./client/public-client.ts";
+export type { PublicClient, PublicClientOptions } from "./client/public-client.ts";
 export type { CacheRefreshReason, ResultMetadata, TokenResult, TokenSource } from "./client/result.ts";
 
 export { createKeyRing, generateKey, parseKeys } from "./envelope/key-ring.ts";

@@ -6,7 +6,7 @@ import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { appPartition } from "../partitions/partition.ts";
 import { answerFromMemory, askUnderLease, shared, type CachedFlow } from "./cached-flow.ts";
-import { hasOnly, readOrGoOn, scopeOf, type ClientContext } from "./context.ts";
+import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 
@@ -22,7 +22,7 @@ const PLAIN_FIELDS = new Set(["scopes", "authority", "correlationId", "azureClou
  * application token costs one call, not a person's time.
  */
 export async function acquireTokenByClientCredential(
-  context: ClientContext,
+  context: ConfidentialContext,
   request: ClientCredentialRequest,
 ): Promise<TokenResult | null> {
   const app = prepare(context, request);
@@ -37,7 +37,7 @@ export async function acquireTokenByClientCredential(
   );
 }
 
-function prepare(context: ClientContext, request: ClientCredentialRequest): AppFlow {
+function prepare(context: ConfidentialContext, request: ClientCredentialRequest): AppFlow {
   const authority = context.authority(request);
   const { correlationId, ...rest } = request;
   return {
@@ -58,7 +58,11 @@ function prepare(context: ClientContext, request: ClientCredentialRequest): AppF
   };
 }
 
-async function ask(context: ClientContext, app: AppFlow, renewal: Renewal): Promise<TokenResult | null> {
+async function ask(
+  context: ConfidentialContext,
+  app: AppFlow,
+  renewal: Renewal,
+): Promise<TokenResult | null> {
   const { state, reason, guard } = renewal;
   const base = state.status === "present" ? state : undefined;
   const outcome = await runOperation(
@@ -73,7 +77,7 @@ async function ask(context: ClientContext, app: AppFlow, renewal: Renewal): Prom
 }
 
 function keep(
-  context: ClientContext,
+  context: ConfidentialContext,
   app: AppFlow,
   base: TokenRecord | undefined,
   mine: CacheBlob,

@@ -8,43 +8,74 @@ import {
   checkTexts,
   MAX_TIMER_MS,
 } from "../checks.ts";
+import type { ClientRole } from "../activity/row.ts";
 import { OptionsError } from "../errors.ts";
 import { DEFAULT_REQUEST_TIMEOUT_MS } from "../msal/client-settings.ts";
 import type { Configuration } from "../msal/types.ts";
 import type { ConfidentialClientOptions } from "./confidential-client.ts";
+import type { PublicClientOptions } from "./public-client.ts";
 
 type Auth = Configuration["auth"];
 
-const KNOWN_OPTIONS = new Set(["auth", "system", "telemetry", "tokenCache", "role", "requestTimeoutMs"]);
+const SHARED_OPTIONS = ["auth", "system", "telemetry", "tokenCache", "requestTimeoutMs"] as const;
+const CONFIDENTIAL_OPTIONS = new Set<string>([...SHARED_OPTIONS, "role"]);
+const PUBLIC_OPTIONS = new Set<string>(SHARED_OPTIONS);
 const CREDENTIALS = ["clientSecret", "clientCertificate", "clientAssertion"] as const;
 const NETWORK_METHODS = ["sendGetRequestAsync", "sendPostRequestAsync"];
 /** What is left of `<tenant id>`, `{tenant}` or an environment variable that is not set. */
 const PLACEHOLDER = /[<>{}]|\/(undefined|null)(\/|$)/;
 
+type WithDefaults<O> = O & { readonly role: ClientRole; readonly requestTimeoutMs: number };
+
 /** The options with their defaults, but for what is MSAL's own. @throws {OptionsError} naming the option */
 export function resolveClientOptions(
   options: ConfidentialClientOptions,
-): ConfidentialClientOptions & Required<Pick<ConfidentialClientOptions, "role" | "requestTimeoutMs">> {
+): WithDefaults<ConfidentialClientOptions> {
+  checkShared(options, CONFIDENTIAL_OPTIONS, "createConfidentialClient");
+  checkCredential(options.auth);
+  return {
+    ...options,
+    role: checkedChoice(options.role, "role", ["web", "worker"]),
+    requestTimeoutMs: checkedTimeout(options),
+  };
+}
+
+/** As {@link resolveClientOptions}. The user of a command-line tool is there: nothing is done in their absence. */
+export function resolvePublicOptions(options: PublicClientOptions): WithDefaults<PublicClientOptions> {
+  checkObject(options, "options");
+  if ("broker" in options) {
+    throw new OptionsError(
+      "broker",
+      "is not used: a broker keeps tokens itself, and this client keeps them in `tokenCache`",
+    );
+  }
+  checkShared(options, PUBLIC_OPTIONS, "createPublicClient");
+  const secret = CREDENTIALS.find((name) => options.auth[name]);
+  if (secret !== undefined) {
+    throw new OptionsError(
+      `auth.${secret}`,
+      "does not belong into a public client, which cannot keep a secret; use createConfidentialClient",
+    );
+  }
+  return { ...options, role: "web", requestTimeoutMs: checkedTimeout(options) };
+}
+
+type SharedOptions = Pick<ConfidentialClientOptions, (typeof SHARED_OPTIONS)[number]>;
+
+function checkShared(options: SharedOptions, known: ReadonlySet<string>, owner: string): void {
   checkObject(options, "options");
   if ("cache" in options) throw new OptionsError("cache", "is not used: tokens are kept in `tokenCache`");
-  checkOptionNames(options, KNOWN_OPTIONS, "createConfidentialClient");
+  checkOptionNames(options, known, owner);
   checkAuth(options.auth);
   checkSystem(options.system);
   if (options.telemetry !== undefined) checkObject(options.telemetry, "telemetry");
   if (typeof options.tokenCache?.accounts !== "function") {
     throw new OptionsError("tokenCache", "is missing: pass what createTokenCache(…) returns");
   }
-  const timeoutMs = options.requestTimeoutMs;
-  return {
-    ...options,
-    role: checkedChoice(options.role, "role", ["web", "worker"]),
-    requestTimeoutMs: checkedPositive(
-      timeoutMs,
-      "requestTimeoutMs",
-      DEFAULT_REQUEST_TIMEOUT_MS,
-      MAX_TIMER_MS,
-    ),
-  };
+}
+
+function checkedTimeout({ requestTimeoutMs }: SharedOptions): number {
+  return checkedPositive(requestTimeoutMs, "requestTimeoutMs", DEFAULT_REQUEST_TIMEOUT_MS, MAX_TIMER_MS);
 }
 
 function checkAuth(auth: Auth | undefined): asserts auth is Auth {
@@ -53,7 +84,6 @@ function checkAuth(auth: Auth | undefined): asserts auth is Auth {
   }
   // MSAL takes a name that is there for a value, also where it is undefined, and crashes at the first call.
   if ("authority" in auth) checkAuthority(auth.authority);
-  checkCredential(auth);
 }
 
 function checkAuthority(authority: unknown): void {

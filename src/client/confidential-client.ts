@@ -1,12 +1,10 @@
 import type { AccountRef } from "../activity/account-ref.ts";
 import type { ClientRole } from "../activity/row.ts";
-import { createClientSettings } from "../msal/client-settings.ts";
-import { runOperation } from "../msal/operation.ts";
+import { createConfidentialSettings } from "../msal/client-settings.ts";
 import { createTokenCacheFacade } from "../msal/token-cache-facade.ts";
 import type {
   AuthorizationCodePayload,
   AuthorizationCodeRequest,
-  AuthorizationUrlRequest,
   ClientCredentialRequest,
   Configuration,
   IAppTokenProvider,
@@ -18,19 +16,18 @@ import type {
   SilentFlowRequest,
   UsernamePasswordRequest,
 } from "../msal/types.ts";
-import { createLeases, type Leases } from "../partitions/lease.ts";
 import type { SignOutOutcome } from "../partitions/sign-out.ts";
-import type { CacheParts, TokenCache } from "../token-cache.ts";
+import type { TokenCache } from "../token-cache.ts";
 import { createAccountSource } from "./accounts.ts";
 import { acquireTokenByClientCredential } from "./client-credential.ts";
-import { createAuthorityReader, type ClientContext } from "./context.ts";
+import { authCodeUrl, createClientContext } from "./client-context.ts";
+import type { ConfidentialContext } from "./context.ts";
 import { checkedRequest, resolveClientOptions } from "./client-options.ts";
 import {
   acquireTokenByCode,
   acquireTokenByRefreshToken,
   acquireTokenByUsernamePassword,
 } from "./creation.ts";
-import { createCacheAnswers } from "./lookup.ts";
 import { acquireTokenOnBehalfOf } from "./on-behalf-of.ts";
 import type { TokenResult } from "./result.ts";
 import { removeAccount, signOutEverywhere } from "./sign-out.ts";
@@ -92,31 +89,16 @@ export type SilentRequest = Omit<SilentFlowRequest, "account"> & { account: Acco
  */
 export function createConfidentialClient(options: ConfidentialClientOptions): ConfidentialClient {
   const resolved = resolveClientOptions(options);
-  const { auth, system, tokenCache, role } = resolved;
+  const { auth, tokenCache } = resolved;
   const { parts } = tokenCache;
-  const settings = createClientSettings(resolved, parts.runtime);
-  const context: ClientContext = {
-    parts,
-    auth,
-    authority: createAuthorityReader(auth, system?.protocolMode),
-    answers: createCacheAnswers(parts.runtime),
-    role,
-    settings: settings.current,
-    leases: createClientLeases(parts, resolved.requestTimeoutMs),
-  };
-  context.authority({});
+  const settings = createConfidentialSettings(resolved, parts.runtime);
+  const context: ConfidentialContext = createClientContext(resolved, settings);
   const cache: MsalTokenCache = createTokenCacheFacade(createAccountSource(context));
 
   return {
     clientId: auth.clientId,
     tokenCache,
-    async getAuthCodeUrl(request: AuthorizationUrlRequest): Promise<string> {
-      const outcome = await runOperation(settings.current(), undefined, (client) =>
-        client.getAuthCodeUrl({ ...checkedRequest(request) }),
-      );
-      if (!outcome.ok) throw outcome.error;
-      return outcome.result;
-    },
+    getAuthCodeUrl: async (request) => authCodeUrl(context, checkedRequest(request)),
     acquireTokenByCode: (request, payload) =>
       parts.run(() => acquireTokenByCode(context, checkedRequest(request), payload)),
     acquireTokenSilent: (request) => parts.run(() => acquireTokenSilent(context, checkedRequest(request))),
@@ -136,15 +118,4 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
     clearCache: () => parts.forgetAll(),
     SetAppTokenProvider: (provider: IAppTokenProvider) => settings.setAppTokenProvider(provider),
   };
-}
-
-function createClientLeases(parts: CacheParts, requestTimeoutMs: number): Leases {
-  const { lease, refreshTokens: mode, runtime, emit } = parts;
-  return createLeases({
-    lease,
-    mode,
-    requestTimeoutMs,
-    runtime,
-    onFailure: (operation, error) => emit({ type: "store-failed", store: "lease", operation, error }),
-  });
 }

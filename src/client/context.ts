@@ -11,23 +11,26 @@ import { environmentAliases } from "../blob/environments.ts";
 import { fingerprint } from "../blob/provenance.ts";
 import { parseAuthority, type Authority } from "../msal/issuer.ts";
 import type { OperationSettings } from "../msal/operation.ts";
-import type { Configuration } from "../msal/types.ts";
+import type { ConfidentialClientApplication, Configuration, MsalClient } from "../msal/types.ts";
 import { userPartition, type Partition, type PartitionScope } from "../partitions/partition.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { CacheParts } from "../token-cache.ts";
 import type { CacheAnswers } from "./lookup.ts";
 
 /** What every flow of one client works with. */
-export interface ClientContext {
+export interface ClientContext<C extends MsalClient = MsalClient> {
   readonly parts: CacheParts;
   readonly auth: Configuration["auth"];
   /** Reads an authority; remembered, because every request names one. */
   readonly authority: (request: AuthorityRequest) => Authority;
   readonly answers: CacheAnswers;
   readonly role: ClientRole;
-  readonly settings: () => OperationSettings;
+  readonly settings: () => OperationSettings<C>;
   readonly leases: Leases;
 }
+
+/** What the flows work with that only an application with a credential of its own has. */
+export type ConfidentialContext = ClientContext<ConfidentialClientApplication>;
 
 /** The parts of a request that say which authority is asked. */
 export interface AuthorityRequest {

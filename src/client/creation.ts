@@ -12,10 +12,12 @@ import type {
   AuthenticationResult,
   AuthorizationCodePayload,
   AuthorizationCodeRequest,
+  MsalClient,
   RefreshTokenRequest,
   UsernamePasswordRequest,
 } from "../msal/types.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
+import type { CacheParts } from "../token-cache.ts";
 import {
   activitySubject,
   credentialOf,
@@ -25,8 +27,6 @@ import {
 } from "./context.ts";
 import { withMetadata } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
-
-type MsalClient = Parameters<Parameters<typeof runOperation>[2]>[0];
 
 /**
  * Redeems an authorization code, once. Callers who make the very same request meanwhile share the answer; the
@@ -91,11 +91,13 @@ export function acquireTokenByUsernamePassword(
 /**
  * Runs the flow in a scratch client, because only its answer says whose partition it is; then merges what it
  * brought into that partition. Whatever the store does, the caller gets the token: the code is spent.
+ * @param run wraps the saving where the whole flow is not one operation that closing waits for
  */
-async function create(
-  context: ClientContext,
+export async function create<C extends MsalClient>(
+  context: ClientContext<C>,
   request: AuthorityRequest & object,
-  work: (client: MsalClient) => Promise<AuthenticationResult | null>,
+  work: (client: C) => Promise<AuthenticationResult | null>,
+  run: CacheParts["run"] = (keeping) => keeping(),
 ): Promise<TokenResult> {
   const outcome = await runOperation(context.settings(), undefined, work);
   if (!outcome.ok) throw outcome.error;
@@ -106,7 +108,9 @@ async function create(
       "the identity provider's answer names no account; ask for the scope openid",
     );
   }
-  const saved = outcome.saved && (await keep(context, request, result.account, outcome.saved));
+  const { account } = result;
+  const mine = outcome.saved;
+  const saved = mine && (await run(() => keep(context, request, account, mine)));
   return withMetadata(result, outcome.trace, "no-cached-access-token", saved);
 }
 

@@ -9,7 +9,7 @@ import { accountPartition, oboPartition, type Partition } from "../partitions/pa
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { answerFromMemory, askUnderLease, shared, type CachedFlow } from "./cached-flow.ts";
-import { hasOnly, readOrGoOn, scopeOf, type ClientContext } from "./context.ts";
+import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 
@@ -32,7 +32,7 @@ const PLAIN_FIELDS = new Set([
  * @throws `ERR_SIGNED_OUT` for an assertion issued before the user was signed out everywhere.
  */
 export async function acquireTokenOnBehalfOf(
-  context: ClientContext,
+  context: ConfidentialContext,
   request: OnBehalfOfRequest,
 ): Promise<TokenResult | null> {
   const obo = prepare(context, request);
@@ -48,13 +48,16 @@ export async function acquireTokenOnBehalfOf(
 }
 
 /** Only sign-out everywhere ends an assertion's partition; the same assertion cannot be younger than that. */
-async function readUnlessSignedOut(context: ClientContext, partition: Partition): Promise<PartitionState> {
+async function readUnlessSignedOut(
+  context: ConfidentialContext,
+  partition: Partition,
+): Promise<PartitionState> {
   const state = await readOrGoOn(context, partition, { fresh: true });
   if (state.status === "removed") throw signedOut();
   return state;
 }
 
-function prepare(context: ClientContext, request: OnBehalfOfRequest): OboFlow {
+function prepare(context: ConfidentialContext, request: OnBehalfOfRequest): OboFlow {
   const authority = context.authority(request);
   const { correlationId, oboAssertion: _assertion, ...rest } = request;
   return {
@@ -76,7 +79,7 @@ function prepare(context: ClientContext, request: OnBehalfOfRequest): OboFlow {
 }
 
 async function exchange(
-  context: ClientContext,
+  context: ConfidentialContext,
   obo: OboFlow,
   { state, reason, guard }: Renewal,
 ): Promise<TokenResult | null> {
@@ -99,7 +102,7 @@ async function exchange(
 
 /** The partition is listed in the user's account record before it is written: sign-out everywhere finds it. */
 async function keep(
-  context: ClientContext,
+  context: ConfidentialContext,
   obo: OboFlow,
   state: PartitionState,
   result: AuthenticationResult,

@@ -1,18 +1,19 @@
-import { ConfidentialClientApplication, type Logger } from "@azure/msal-node";
+import type { Logger } from "@azure/msal-node";
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
 import { readMemory, replaceMemory } from "./memory.ts";
 import type { RequestGuard } from "../partitions/lease.ts";
 import { createNetworkTrace, type NetworkTrace, type SharedNetwork } from "./network.ts";
-import type { Configuration, IAppTokenProvider, ICachePlugin, TokenCacheContext } from "./types.ts";
+import type { Configuration, ICachePlugin, MsalClient, TokenCacheContext } from "./types.ts";
 
 /** What all operations of one client share. */
-export interface OperationSettings {
+export interface OperationSettings<C extends MsalClient = MsalClient> {
   readonly auth: Configuration["auth"];
   readonly system: Configuration["system"];
   readonly telemetry: Configuration["telemetry"];
   readonly network: SharedNetwork;
   readonly logger: Logger | undefined;
-  readonly appTokenProvider: IAppTokenProvider | undefined;
+  /** Makes the client of one operation: MSAL's confidential one, or its public one. */
+  readonly createClient: (configuration: Configuration) => C;
 }
 
 /** The outcome of one operation in a client of its own. */
@@ -35,22 +36,21 @@ export interface OperationFailure {
  * Runs one operation in a fresh MSAL client that holds `base` and nothing else. A client object never serves
  * two partitions, nor two operations at a time (design, invariant 1); making one costs microseconds.
  */
-export async function runOperation<R>(
-  settings: OperationSettings,
+export async function runOperation<R, C extends MsalClient>(
+  settings: OperationSettings<C>,
   base: CacheBlob | undefined,
-  work: (client: ConfidentialClientApplication) => Promise<R>,
+  work: (client: C) => Promise<R>,
   guard?: RequestGuard,
 ): Promise<({ readonly ok: true } & OperationOutcome<R>) | ({ readonly ok: false } & OperationFailure)> {
   const trace = createNetworkTrace();
   const binding = bindPlugin(base ?? emptyBlob());
-  const client = new ConfidentialClientApplication({
+  const client = settings.createClient({
     auth: settings.auth,
     system: { ...settings.system, networkClient: settings.network.forOperation(trace, guard) },
     ...(settings.telemetry && { telemetry: settings.telemetry }),
     cache: { cachePlugin: binding.plugin },
   });
   if (settings.logger) client.setLogger(settings.logger);
-  if (settings.appTokenProvider) client.SetAppTokenProvider(settings.appTokenProvider);
   try {
     return { ok: true, result: await work(client), saved: binding.saved(), trace };
   } catch (error) {

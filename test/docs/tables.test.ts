@@ -82,12 +82,9 @@ describe("docs/options.md", () => {
     expect(retention.toSorted()).toEqual(known.toSorted());
   });
 
-  test("lists the options of createConfidentialClient and no others", () => {
-    const known = knownOptions("src/client/client-options.ts");
-    expect(documented("createConfidentialClient").toSorted()).toEqual(known.toSorted());
-  });
-
   test.each([
+    ["createConfidentialClient", "src/client/confidential-client.ts", "ConfidentialClientOptions"],
+    ["createPublicClient", "src/client/public-client.ts", "PublicClientOptions"],
     ["createSignIn", "src/web/sign-in.ts", "SignInOptions"],
     ["expressSignIn", "src/web/express.ts", "ExpressSignInOptions"],
     ["sqliteStore", "src/adapters/sqlite.ts", "SqliteStoreOptions"],

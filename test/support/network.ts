@@ -11,6 +11,8 @@ export interface TappedNetwork extends INetworkModule {
   readonly gets: readonly string[];
   /** Changes the answers to token requests from now on; `undefined` passes them through. */
   answer: ((request: SentRequest, body: Record<string, unknown>) => Record<string, unknown>) | undefined;
+  /** Changes token requests on their way, after they were noted. */
+  rewrite: ((form: URLSearchParams) => void) | undefined;
 }
 
 export function tapNetwork(inner: INetworkModule): TappedNetwork {
@@ -20,6 +22,7 @@ export function tapNetwork(inner: INetworkModule): TappedNetwork {
     posts,
     gets,
     answer: undefined,
+    rewrite: undefined,
     sendGetRequestAsync(url, options) {
       gets.push(url);
       return inner.sendGetRequestAsync(url, options);
@@ -27,7 +30,10 @@ export function tapNetwork(inner: INetworkModule): TappedNetwork {
     async sendPostRequestAsync<T>(url: string, options?: { body?: string }): Promise<NetworkResponse<T>> {
       const request = { url, form: new URLSearchParams(options?.body ?? "") };
       posts.push(request);
-      const response = await inner.sendPostRequestAsync<T>(url, options);
+      const form = new URLSearchParams(request.form);
+      tapped.rewrite?.(form);
+      const sent = tapped.rewrite ? { ...options, body: form.toString() } : options;
+      const response = await inner.sendPostRequestAsync<T>(url, sent);
       if (!tapped.answer) return response;
       return { ...response, body: tapped.answer(request, response.body as Record<string, unknown>) as T };
     },

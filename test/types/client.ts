@@ -1,5 +1,9 @@
 /** Never run: what these files promise, the compiler holds. */
-import type { ICachePlugin, IConfidentialClientApplication } from "@azure/msal-node";
+import type {
+  ICachePlugin,
+  IConfidentialClientApplication,
+  IPublicClientApplication,
+} from "@azure/msal-node";
 import {
   createConfidentialClient,
   createTokenCache,
@@ -7,6 +11,7 @@ import {
   type AccountActivity,
   type AccountRef,
   type ConfidentialClient,
+  type PublicClient,
   type ResultMetadata,
   type TokenCache,
 } from "../../src/index.ts";
@@ -16,6 +21,10 @@ declare const auth: { readonly clientId: string };
 
 /** The client is MSAL's own interface, so an application changes one line. */
 export const asInMsal: IConfidentialClientApplication = client;
+
+/** So is the public one. */
+declare const publicClient: PublicClient;
+export const asInMsalToo: IPublicClientApplication = publicClient;
 
 /** Whatever the application's properties are, its cache serves a client. */
 interface Plan {

@@ -1,0 +1,57 @@
+/** What the flows of a client work with, made from its options. */
+import type { ClientRole } from "../activity/row.ts";
+import type { ClientSettings } from "../msal/client-settings.ts";
+import { runOperation } from "../msal/operation.ts";
+import type { AuthorizationUrlRequest, Configuration, MsalClient } from "../msal/types.ts";
+import { createLeases, type Leases } from "../partitions/lease.ts";
+import type { CacheParts, TokenCache } from "../token-cache.ts";
+import { createAuthorityReader, type ClientContext } from "./context.ts";
+import { createCacheAnswers } from "./lookup.ts";
+
+interface ResolvedClient {
+  readonly auth: Configuration["auth"];
+  readonly system?: Configuration["system"];
+  readonly tokenCache: TokenCache;
+  readonly role: ClientRole;
+  readonly requestTimeoutMs: number;
+}
+
+/** @throws {OptionsError} if the authority cannot be read */
+export function createClientContext<C extends MsalClient>(
+  resolved: ResolvedClient,
+  settings: ClientSettings<C>,
+): ClientContext<C> {
+  const { auth, system, tokenCache, role, requestTimeoutMs } = resolved;
+  const { parts } = tokenCache;
+  const context: ClientContext<C> = {
+    parts,
+    auth,
+    authority: createAuthorityReader(auth, system?.protocolMode),
+    answers: createCacheAnswers(parts.runtime),
+    role,
+    settings: settings.current,
+    leases: createClientLeases(parts, requestTimeoutMs),
+  };
+  context.authority({});
+  return context;
+}
+
+function createClientLeases(parts: CacheParts, requestTimeoutMs: number): Leases {
+  const { lease, refreshTokens: mode, runtime, emit } = parts;
+  return createLeases({
+    lease,
+    mode,
+    requestTimeoutMs,
+    runtime,
+    onFailure: (operation, error) => emit({ type: "store-failed", store: "lease", operation, error }),
+  });
+}
+
+/** Where the browser goes to sign in. Touches no token. */
+export async function authCodeUrl(context: ClientContext, request: AuthorizationUrlRequest): Promise<string> {
+  const outcome = await runOperation(context.settings(), undefined, (client) =>
+    client.getAuthCodeUrl({ ...request }),
+  );
+  if (!outcome.ok) throw outcome.error;
+  return outcome.result;
+}
