@@ -40,6 +40,9 @@ export interface Faults {
   heal(): void;
 }
 
+/** How long the shortest budget of a call is, and a little less, because two calls may have to share one. */
+const SHORTEST_BUDGET_MS = 250;
+
 export function createFaults(profile: Profile, prng: Prng, nowMs: () => number): Faults {
   const counts = new Map<FaultKind, number>();
   const troubles: Trouble[] = [];
@@ -86,6 +89,10 @@ export function createFaults(profile: Profile, prng: Prng, nowMs: () => number):
     plan(kind) {
       const often = profile.perCall;
       const isWrite = kind === "write" || kind === "publish" || kind === "activity";
+      const wayThereMs = latency();
+      const wayBackMs = latency() + (kind === "provider" ? prng.wait(60) : 0);
+      // Slower than anybody waits: the caller takes the store for one that fails.
+      if (kind !== "provider" && wayThereMs + wayBackMs >= SHORTEST_BUDGET_MS) felt("slow");
       const failure: FaultKind = kind === "lease" ? "lease-fails" : isWrite ? "write-fails" : "read-fails";
       return {
         fails: kind !== "provider" && meets(failure, often),
@@ -93,8 +100,8 @@ export function createFaults(profile: Profile, prng: Prng, nowMs: () => number):
         resentAfterMs: kind === "write" && meets("resent-late", often * 2) ? prng.wait(3_000) : undefined,
         crash: meets("crash", often / 4) ? prng.pick(["before", "after"] as const) : undefined,
         provider: providerFault(kind),
-        wayThereMs: latency(),
-        wayBackMs: latency() + (kind === "provider" ? prng.wait(60) : 0),
+        wayThereMs,
+        wayBackMs,
       };
     },
     note,

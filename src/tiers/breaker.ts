@@ -17,7 +17,7 @@ export interface Breaker {
   allows(): boolean;
   /** Settles, always well, when the call that tries has ended; `undefined`: none is under way. */
   trial(): Promise<void> | undefined;
-  /** Makes a call that {@link allows} has let through. */
+  /** Makes a call that {@link allows} has let through, and settles as it does. */
   run<R>(work: () => Promise<R>): Promise<R>;
   /** Ends a pause: the next call tries. */
   endPause(): void;
@@ -30,8 +30,9 @@ export function createBreaker(
   runtime: Runtime,
   onChange: (state: BreakerState) => void,
 ): Breaker {
+  const failures = new ConsecutiveBreaker(afterFailures);
   const policy = circuitBreaker(handleWhen(isFailure), {
-    breaker: new ConsecutiveBreaker(afterFailures),
+    breaker: failures,
     // Its own pause goes by the wall clock, which may be set back: ours goes by the runtime's, and comes first.
     halfOpenAfter: Number.NEGATIVE_INFINITY,
   });
@@ -41,6 +42,15 @@ export function createBreaker(
     if (state === CircuitState.Open) triesFrom = runtime.monotonicNow() + pauseMs;
     onChange(nameOf(state));
   });
+  function tryOnce<R>(work: () => Promise<R>): Promise<R> {
+    const outcome = policy.execute(work);
+    const ended = (): void => {
+      trial = undefined;
+    };
+    trial = outcome.then(ended, ended);
+    return outcome;
+  }
+
   return {
     allows() {
       if (policy.state === CircuitState.Closed) return true;
@@ -48,16 +58,18 @@ export function createBreaker(
       return policy.state === CircuitState.Open && runtime.monotonicNow() >= triesFrom;
     },
     trial: () => trial,
-    run(work) {
-      const isTrial = policy.state === CircuitState.Open;
-      const outcome = policy.execute(work);
-      if (isTrial) {
-        const ended = (): void => {
-          trial = undefined;
-        };
-        trial = outcome.then(ended, ended);
+    async run(work) {
+      if (policy.state !== CircuitState.Closed) return tryOnce(work);
+      // While all is well only failures take the way through the policy, which costs more than the call it guards.
+      try {
+        const answer = await work();
+        if (failures.state !== 0 && policy.state === CircuitState.Closed) failures.success();
+        return answer;
+      } catch (error) {
+        // One that began before the breaker opened says nothing about the trial that is under way.
+        if (policy.state === CircuitState.Closed) await policy.execute(() => Promise.reject(error as Error));
+        throw error;
       }
-      return outcome;
     },
     endPause() {
       triesFrom = 0;

@@ -59,9 +59,9 @@ export const CLOCK_STEP_MS = 1;
  * proves that nothing this process holds was removed or strengthened before that reading was sent.
  */
 export interface CoherenceLease {
-  /** The counter last read, while the lease lives; `undefined` otherwise. */
-  counter(): string | undefined;
-  /** Whether that is still `counter`, at a moment that the clock has just been read for. */
+  /** The counter last read, while the lease lives; `undefined` otherwise. The clock has just been read. */
+  counter(clock: Clock): string | undefined;
+  /** Whether that is still `counter`. */
   covers(counter: string | undefined, clock: Clock): boolean;
   /** When the counter was last read to be `counter`, also after the lease has lapsed. */
   confirmedAt(counter: string | undefined): Instant | undefined;
@@ -112,7 +112,7 @@ export function createCoherenceLease(
 
   return {
     renew,
-    counter: () => (lastRead && ageMs(runtime, lastRead.at) < boundMs ? lastRead.counter : undefined),
+    counter: (clock) => (lastRead && isBefore(clock, until) ? lastRead.counter : undefined),
     covers: (counter, clock) =>
       counter !== undefined &&
       lastRead !== undefined &&

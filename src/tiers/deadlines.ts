@@ -3,8 +3,8 @@ import type { Runtime, Timer } from "../runtime.ts";
 
 export interface Deadlines {
   /**
-   * Settles as `work` does, or rejects with what `timeIsUp` makes when `budgetMs` have passed. A later answer is
-   * dropped, unless `late` wants it. A store that throws instead of rejecting is one that rejects.
+   * Settles as `work` does, or rejects with what `timeIsUp` makes when its time is up. A later answer is dropped,
+   * unless `late` wants it. A store that throws instead of rejecting is one that rejects.
    */
   run<R>(call: Call<R>): Promise<R>;
   /** Calls that have neither been answered nor given up. */
@@ -15,6 +15,8 @@ export interface Deadlines {
 
 export interface Call<R> {
   readonly budgetMs: number;
+  /** When that is used up, by the monotonic clock. */
+  readonly dueAt: number;
   readonly work: () => Promise<R>;
   readonly timeIsUp: () => unknown;
   /** Told of an answer that came after its time. */
@@ -79,18 +81,25 @@ export function createDeadlines(runtime: Runtime): Deadlines {
       timer = undefined;
       firesAt = Number.POSITIVE_INFINITY;
     },
-    run: ({ budgetMs, work, timeIsUp, late }) =>
+    run: ({ budgetMs, dueAt, work, timeIsUp, late }) =>
       new Promise((resolve, reject) => {
         let isOver = false;
         const call: Waiting = {
-          dueAt: runtime.monotonicNow() + budgetMs,
+          dueAt,
           giveUp() {
             isOver = true;
             reject(timeIsUp() as Error);
           },
         };
         const queue = enqueue(budgetMs, call);
-        started(work).then(
+        let outcome: ReturnType<typeof work>;
+        try {
+          outcome = work();
+        } catch (error) {
+          queue.delete(call);
+          throw error;
+        }
+        outcome.then(
           (answer) => {
             queue.delete(call);
             if (isOver) late?.(answer);
@@ -113,8 +122,4 @@ function giveUpDue(queue: Set<Waiting>, nowMs: number): number {
     waiting.giveUp();
   }
   return Number.POSITIVE_INFINITY;
-}
-
-async function started<R>(work: () => Promise<R>): Promise<R> {
-  return work();
 }

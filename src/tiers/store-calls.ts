@@ -2,7 +2,7 @@
 import { storeFailure, TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { createBreaker, type Breaker, type BreakerOptions, type BreakerState } from "./breaker.ts";
-import { createDeadlines, type Deadlines } from "./deadlines.ts";
+import { createDeadlines } from "./deadlines.ts";
 
 /** What is asked of a store, as errors, events and `onStoreFailure` name it. */
 export type StoreOperation =
@@ -101,27 +101,38 @@ export function createStoreCalls(options: StoreCallsOptions): StoreCalls {
   }
 
   async function waitFor(work: Promise<unknown>, ms: number): Promise<void> {
+    const dueAt = runtime.monotonicNow() + ms;
     await deadlines
-      .run({ budgetMs: rounded(ms), work: () => work, timeIsUp: () => undefined })
+      .run({ budgetMs: rounded(ms), dueAt, work: () => work, timeIsUp: () => undefined })
       .catch(() => undefined);
+  }
+
+  /** One try. @throws {TokenkeepError} */
+  async function attempt<R>(call: Attempt<R>): Promise<R> {
+    const { group, operation, budget, left, dueAt, work, late } = call;
+    const timeIsUp = (): TokenkeepError => tookTooLong(name, operation, budget);
+    const once = (): Promise<R> => deadlines.run({ budgetMs: left, dueAt, work, timeIsUp, late });
+    return groups ? groups[group].run(once) : once();
   }
 
   return {
     budgets,
     async run(group, operation, work, { budgetMs, isPatient = true, late } = {}) {
       const budget = rounded(budgetMs ?? (group === "reads" ? budgets.read : budgets.write));
-      const until = runtime.monotonicNow() + budget;
+      const dueAt = runtime.monotonicNow() + budget;
+      let left = budget;
       for (let mayRetry = true; ; mayRetry = false) {
-        if (closedTo(group)) await admitted(group, until, isPatient);
-        const left = rounded(until - runtime.monotonicNow());
-        const once = (): ReturnType<typeof work> =>
-          attempt(deadlines, { store: name, operation, budget, left, work, late });
+        if (closedTo(group)) {
+          await admitted(group, dueAt, isPatient);
+          left = rounded(dueAt - runtime.monotonicNow());
+        }
         try {
-          return await (groups ? groups[group].run(once) : once());
+          return await attempt({ group, operation, budget, left, dueAt, work, late });
         } catch (error) {
           const failure = storeFailure(name, operation, error);
           const again = options.onFailure(operation, failure);
-          if (!again || !mayRetry || runtime.monotonicNow() >= until) throw failure;
+          left = rounded(dueAt - runtime.monotonicNow());
+          if (!again || !mayRetry || runtime.monotonicNow() >= dueAt) throw failure;
         }
       }
     },
@@ -141,27 +152,18 @@ function rounded(ms: number): number {
 }
 
 interface Attempt<R> {
-  readonly store: string;
+  readonly group: CallGroup;
   readonly operation: StoreOperation;
   readonly budget: number;
   readonly left: number;
+  readonly dueAt: number;
   readonly work: () => Promise<R>;
   readonly late: ((answer: R) => void) | undefined;
 }
 
-function attempt<R>(
-  deadlines: Deadlines,
-  { store, operation, budget, left, work, late }: Attempt<R>,
-): Promise<R> {
-  const timeIsUp = (): TokenkeepError =>
-    new TokenkeepError(
-      "ERR_STORE_UNAVAILABLE",
-      `store ${store}: ${operation} took longer than ${budget} ms`,
-      {
-        retryable: true,
-      },
-    );
-  return deadlines.run({ budgetMs: left, work, timeIsUp, late });
+function tookTooLong(store: string, operation: StoreOperation, budget: number): TokenkeepError {
+  const message = `store ${store}: ${operation} took longer than ${budget} ms`;
+  return new TokenkeepError("ERR_STORE_UNAVAILABLE", message, { retryable: true });
 }
 
 function refused(store: string, breaker: Breaker): TokenkeepError {

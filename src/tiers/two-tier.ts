@@ -6,7 +6,6 @@ import {
   CLOCK_STEP_MS,
   createClock,
   createCoherenceLease,
-  instantNow,
   isBefore,
   isLater,
 } from "./coherence.ts";
@@ -93,7 +92,10 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   }
 
   function sending(): Sent {
-    return { at: instantNow(runtime), counter: lease.counter() };
+    clock.tick();
+    // The clock may be behind by the rest of a millisecond: it was sent no earlier than that.
+    const at = { monotonicMs: clock.monotonicMs, wallMs: clock.wallMs };
+    return { at, counter: lease.counter(clock) };
   }
 
   // --- reading ---
@@ -134,10 +136,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   async function loadWith(token: FillToken, key: string, budgetMs: number): Promise<Read<V> | undefined> {
     const held = l1?.peek(key);
     const sent = sending();
-    if (sent.counter === undefined) {
-      clock.tick();
-      lease.keepAlive(clock);
-    }
+    if (sent.counter === undefined) lease.keepAlive(clock);
     let stored: Stored | "unchanged" | undefined;
     try {
       stored = await records.get(key, { unlessVersion: held?.version, budgetMs, isPatient: !mayServe(held) });
@@ -152,7 +151,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     const { value, version, keep, weight } = held as L1Entry<V>;
     const copy = entryOf(value, version, { sent, keep, weight });
     fillLoaded(token, key, copy);
-    if (runtime.now() >= keep.renewFromMs) retain.renew(key, copy);
+    if (sent.at.wallMs >= keep.renewFromMs) retain.renew(key, copy);
     return { value, version, level: "L2" };
   }
 
@@ -168,7 +167,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     const keep = retain.afterLoad(key, value, stored);
     const entry = entryOf(value, version, { sent, keep, weight: weighEntry(key, stored.bytes.length) });
     fillLoaded(token, key, entry);
-    if (runtime.now() >= keep.renewFromMs) retain.renew(key, entry);
+    if (sent.at.wallMs >= keep.renewFromMs) retain.renew(key, entry);
     return { value, version, level: "L2" };
   }
 
