@@ -13,6 +13,8 @@ export interface Instant {
 export interface Keep {
   /** From then on the store no longer has it, and no copy may answer for it. */
   expiresAtMs: number;
+  /** The store did not say so: it may be earlier. */
+  isAssumed: boolean;
   /** From then on a use of it renews its retention. */
   renewFromMs: number;
 }

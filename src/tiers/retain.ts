@@ -30,7 +30,7 @@ export interface RetainOptions<V> {
 export function createRetain<V>({ store, calls, codec, runtime, onGone }: RetainOptions<V>): Retain<V> {
   function keep(expiresAtMs: number, lifetime: Lifetime | undefined): Keep {
     const renewFromMs = lifetime?.slides ? expiresAtMs - lifetime.ttlMs / 2 : FOREVER;
-    return { expiresAtMs, renewFromMs };
+    return { expiresAtMs, isAssumed: false, renewFromMs };
   }
 
   async function touch(key: string, entry: L1Entry<V>, ttlMs: number): Promise<void> {
@@ -52,17 +52,20 @@ export function createRetain<V>({ store, calls, codec, runtime, onGone }: Retain
     afterLoad(key, value, { expiresAtMs }) {
       const lifetime = codec.lifetime?.(key, value);
       if (typeof expiresAtMs === "number" && Number.isFinite(expiresAtMs)) return keep(expiresAtMs, lifetime);
-      if (!lifetime) return { expiresAtMs: FOREVER, renewFromMs: FOREVER };
+      if (!lifetime) return keep(FOREVER, undefined);
       // The store does not tell: no longer than from now on, and renewed before anybody relies on that.
       const nowMs = runtime.now();
-      return { expiresAtMs: nowMs + lifetime.ttlMs, renewFromMs: lifetime.slides ? nowMs : FOREVER };
+      const renewFromMs = lifetime.slides ? nowMs : FOREVER;
+      return { expiresAtMs: nowMs + lifetime.ttlMs, isAssumed: true, renewFromMs };
     },
     renew(key, entry) {
       const { keep: kept } = entry;
       const lifetime = codec.lifetime?.(key, entry.value);
       // Nobody else asks while this is on its way.
       kept.renewFromMs = FOREVER;
-      if (!lifetime?.slides || runtime.now() + lifetime.ttlMs <= kept.expiresAtMs) return;
+      if (!lifetime?.slides) return;
+      // An absolute limit leaves nothing to renew.
+      if (!kept.isAssumed && runtime.now() + lifetime.ttlMs <= kept.expiresAtMs) return;
       void touch(key, entry, lifetime.ttlMs);
     },
   };

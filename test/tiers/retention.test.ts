@@ -1,0 +1,166 @@
+import { describe, expect, test } from "vitest";
+import type { Codec, TiersOptions } from "../../src/tiers/tiers.ts";
+import { settle } from "../support/settle.ts";
+import { KEY, stored, tierWorld, type TierNode, type TierWorld } from "./support.ts";
+
+const WINDOW_MS = 100_000;
+
+function codec(slides: boolean): Codec<string> {
+  return {
+    encode: (_key, value) => Buffer.from(value),
+    decode: (_key, bytes) => Buffer.from(bytes).toString(),
+    lifetime: () => ({ ttlMs: WINDOW_MS, slides }),
+  };
+}
+
+interface Setting {
+  readonly world: TierWorld;
+  readonly node: TierNode;
+  version: string;
+  expiresAtMs(): Promise<number | undefined>;
+}
+
+async function setting(options: Partial<TiersOptions<string>> = {}): Promise<Setting> {
+  const world = tierWorld();
+  // Trusted for longer than the window, so that only hits happen.
+  const more = { codec: codec(true), coherenceBoundMs: 10 * WINDOW_MS, maxStaleMs: 10 * WINDOW_MS };
+  const node = world.node({ ...more, ...options }, { backplane: false });
+  const result = await node.tiers.put(KEY, "one", { ifVersion: null, ttlMs: WINDOW_MS });
+  if (!result.stored) throw new Error("the write met a conflict");
+  node.link.forgetCalls();
+  return {
+    world,
+    node,
+    version: result.version,
+    async expiresAtMs() {
+      const there = await world.store.get(KEY);
+      return there === "unchanged" ? undefined : there?.expiresAtMs;
+    },
+  };
+}
+
+describe("a copy that is in use", () => {
+  test("is kept longer once half the window has passed, and not before", async () => {
+    const { world, node, expiresAtMs } = await setting();
+    await world.runtime.advance(WINDOW_MS / 2 - 1);
+    expect(node.tiers.peek(KEY)).toBe("one");
+    expect(node.link.count("touch")).toBe(0);
+    await world.runtime.advance(1);
+    expect(node.tiers.peek(KEY)).toBe("one");
+    await settle();
+    expect(node.link.count("touch")).toBe(1);
+    expect(await expiresAtMs()).toBe(world.runtime.now() + WINDOW_MS);
+  });
+
+  test("is renewed once per half window, however often it is read", async () => {
+    const { world, node } = await setting();
+    for (let halves = 0; halves < 5; halves += 1) {
+      await world.runtime.advance(WINDOW_MS / 2);
+      for (let hits = 0; hits < 100; hits += 1) node.tiers.peek(KEY);
+      await settle();
+      for (let hits = 0; hits < 100; hits += 1) node.tiers.peek(KEY);
+    }
+    expect(node.link.count("touch")).toBe(5);
+    expect(node.link.count("get")).toBe(0);
+  });
+
+  test("answers without waiting for that, and stays when the store does not answer", async () => {
+    const { world, node } = await setting();
+    await world.runtime.advance(WINDOW_MS / 2);
+    node.link.fail("touch", { times: 1 });
+    expect(node.tiers.peek(KEY)).toBe("one");
+    await settle();
+    expect(node.tiers.peek(KEY)).toBe("one");
+    await world.runtime.advance(WINDOW_MS / 10);
+    node.tiers.peek(KEY);
+    await settle();
+    expect(node.link.count("touch")).toBe(2);
+  });
+
+  test("is forgotten when the store no longer has that version", async () => {
+    const { world, node, version } = await setting();
+    await world.store.delete(KEY, { ifVersion: version });
+    await world.runtime.advance(WINDOW_MS / 2);
+    node.tiers.peek(KEY);
+    await settle();
+    expect(node.tiers.peek(KEY)).toBeUndefined();
+    expect(await node.tiers.read(KEY)).toBeUndefined();
+  });
+
+  test("is renewed also where it is read from the store", async () => {
+    const { world } = await setting();
+    await world.runtime.advance((WINDOW_MS * 3) / 4);
+    const other = world.node({ codec: codec(true) }, { backplane: false });
+    await other.tiers.read(KEY);
+    await settle();
+    expect(other.link.count("touch")).toBe(1);
+  });
+
+  test("tells nobody: renewing is no change", async () => {
+    const { world } = await setting();
+    const node = world.node({ codec: codec(true) });
+    let told = 0;
+    world.store.backplane.subscribe(() => {
+      told += 1;
+    });
+    const before = await world.store.backplane.changeCounter();
+    await world.runtime.advance((WINDOW_MS * 3) / 4);
+    await node.tiers.read(KEY);
+    await settle();
+    expect(node.link.count("touch")).toBe(1);
+    expect(told).toBe(0);
+    expect(await world.store.backplane.changeCounter()).toBe(before);
+  });
+
+  test("is asked for once, where the store does not say how long it keeps it", async () => {
+    const { world } = await setting();
+    const get = world.store.get;
+    world.store.get = async (key, options) => {
+      const there = await get(key, options);
+      if (there === undefined || there === "unchanged") return there;
+      return { bytes: there.bytes, version: there.version };
+    };
+    const node = world.node({ codec: codec(true), coherenceBoundMs: 10 * WINDOW_MS }, { backplane: false });
+    await node.tiers.read(KEY);
+    await settle();
+    for (let hits = 0; hits < 10; hits += 1) node.tiers.peek(KEY);
+    expect(node.link.count("touch")).toBe(1);
+  });
+});
+
+test("a record whose retention does not slide is not renewed, and is gone in its time, in memory too", async () => {
+  const { world, node } = await setting({ codec: codec(false) });
+  await world.runtime.advance(WINDOW_MS - 1);
+  expect(node.tiers.peek(KEY)).toBe("one");
+  await world.runtime.advance(1);
+  expect(node.tiers.peek(KEY)).toBeUndefined();
+  expect(await node.tiers.read(KEY)).toBeUndefined();
+  expect(node.link.count("touch")).toBe(0);
+});
+
+test("fail-safe serves nothing that the store would no longer have", async () => {
+  const { world, node } = await setting({ codec: codec(false) });
+  node.link.fail("get", { times: Infinity });
+  await world.runtime.advance(WINDOW_MS);
+  await expect(node.tiers.read(KEY)).rejects.toMatchObject({ retryable: true });
+});
+
+test("copies whose time has passed are dropped from memory when asked", async () => {
+  const { world, node } = await setting({ codec: codec(false) });
+  await world.runtime.advance(WINDOW_MS - 1);
+  expect(node.tiers.prune()).toBe(0);
+  await world.runtime.advance(1);
+  expect(node.tiers.prune()).toBe(1);
+});
+
+test("a copy is confirmed by its version without losing how long it is kept", async () => {
+  const { world, node, expiresAtMs } = await setting({ coherenceBoundMs: 1_000 });
+  for (let i = 0; i < 4; i += 1) {
+    await world.runtime.advance(WINDOW_MS / 4);
+    await node.tiers.read(KEY);
+    await settle();
+  }
+  expect(node.link.count("touch")).toBe(2);
+  expect(await expiresAtMs()).toBe(world.runtime.now() + WINDOW_MS);
+  await stored(node.put("two", (await node.tiers.read(KEY))?.version ?? null));
+});
