@@ -104,12 +104,14 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
   async function challenge(error: unknown, req: Req, res: Res, next: ExpressNext): Promise<void> {
     const current = await session(req, res);
     // A page that fails again right after the user came back would send them round for ever.
-    if (current.challenged === req.originalUrl) {
+    if (current.challenged === pageOf(req)) {
       delete current.challenged;
+      delete current.cameBack;
       await current.save();
       return next(withStatus(error));
     }
-    current.challenged = req.originalUrl.slice(0, MAX_CHALLENGED_LENGTH);
+    current.challenged = pageOf(req);
+    delete current.cameBack;
     const { claims } = error as { claims?: unknown };
     const asked = typeof claims === "string" && claims !== "" ? { claims } : {};
     await redirectToProvider(req, res, { returnTo: req.originalUrl, ...asked });
@@ -123,8 +125,10 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
     complete: (req, res, next) =>
       complete(req, res).catch((error: unknown) => next(withStatus(error, "in-sign-in"))),
     guard: handler(async (req, res, next) => {
-      const { account } = await session(req, res);
+      const current = await session(req, res);
+      const { account } = current;
       if (account) {
+        if (current.challenged === pageOf(req) && isPageVisit(req)) await noteVisit(current);
         accounts.set(req, account);
         next();
       } else if (isPageVisit(req)) {
@@ -146,6 +150,21 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
 }
 
 const MAX_CHALLENGED_LENGTH = 500;
+
+function pageOf(req: ExpressRequest): string {
+  return req.originalUrl.slice(0, MAX_CHALLENGED_LENGTH);
+}
+
+/** A page that is visited a second time after the user came back has worked the first time. */
+async function noteVisit(current: SessionHandle): Promise<void> {
+  if (current.cameBack) {
+    delete current.challenged;
+    delete current.cameBack;
+  } else {
+    current.cameBack = true;
+  }
+  await current.save();
+}
 
 function isPageVisit(req: ExpressRequest): boolean {
   return (req.method === "GET" || req.method === "HEAD") && (req.headers.accept ?? "").includes("text/html");

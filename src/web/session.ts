@@ -9,6 +9,8 @@ export interface SignInSession {
   account?: AccountRef;
   /** The page whose visit last led to a sign-in because its token could not be renewed. */
   challenged?: string;
+  /** Set once that page has been visited again: if it is visited once more, it has worked. */
+  cameBack?: boolean;
 }
 
 /** A loaded session. iron-session's fits as it is; for others write these two methods. */

@@ -193,6 +193,33 @@ describe("the error handler", () => {
     expect(await fail(refused)).toEqual({ error: { ...refused, statusCode: 401 } });
   });
 
+  test("sends a user to sign in each time their sign-in is ended, also from one page", async () => {
+    const { fail, run, routes, back, session } = app();
+    const refused = { errorCode: "invalid_grant" };
+    const page = { originalUrl: "/notes" };
+    for (const time of ["first", "second", "third"]) {
+      const { redirect } = await fail(refused);
+      expect(redirect, time).toBeDefined();
+      await run(routes.complete, { originalUrl: await back(redirect!.url) });
+      // It works this time, and the next.
+      expect((await run(routes.guard, page)).passed).toBe(true);
+      expect((await run(routes.guard, page)).passed).toBe(true);
+      expect(session.challenged, time).toBeUndefined();
+    }
+  });
+
+  test.each(["/notes", `/notes?q=${"x".repeat(600)}`])(
+    "sends nobody round in a circle who came back through the guard: %.20s",
+    async (originalUrl) => {
+      const { fail, run, routes, back } = app();
+      const refused = { errorCode: "invalid_grant" };
+      const { redirect } = await fail(refused, { originalUrl });
+      await run(routes.complete, { originalUrl: await back(redirect!.url) });
+      expect((await run(routes.guard, { originalUrl })).passed).toBe(true);
+      expect(await fail(refused, { originalUrl })).toEqual({ error: { ...refused, statusCode: 401 } });
+    },
+  );
+
   test.each([
     [{ errorCode: "invalid_grant" }, 401],
     [{ errorCode: "network_error" }, 503],
