@@ -16,6 +16,8 @@ export type ErrorCode =
   | "ERR_STORE_UNAVAILABLE"
   /** The store refused a write because it is full. */
   | "ERR_STORE_FULL"
+  /** The store fails, and no more sign-outs can wait for it: nothing was signed out. */
+  | "ERR_UNSAVED_FULL"
   /** A record is sealed under a key id this process does not have; retry after the key ring is complete. */
   | "ERR_KEY_UNKNOWN"
   /** A record was written by a newer version of tokenkeep; retry after the upgrade. */

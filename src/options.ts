@@ -45,6 +45,12 @@ export interface TokenCacheOptions<Properties = unknown> {
   /** With fail-safe: how long after the store's last confirmation, ms. Default one hour. */
   readonly maxStaleMs?: number;
   /**
+   * How far apart the wall clocks of two processes may be, ms. Default 10,000. Decides only between a sign-in and a
+   * sign-out of one user of which one had to wait for the store and neither knew of the other: closer together
+   * than this, the user is signed out.
+   */
+  readonly maxClockSkewMs?: number;
+  /**
    * How long one call to the store may take, ms; after that its caller gets a retryable error, or a copy that
    * fail-safe allows. Default 1,000 for a reading and 2,000 for a write, or what the store needs to wait for a
    * lock (`patienceMs`), if that is more.
@@ -105,6 +111,7 @@ export interface ResolvedOptions {
   readonly storeBudgets: StoreBudgets;
   readonly storeBreaker: BreakerOptions | false;
   readonly onStoreFailure: OnStoreFailure | undefined;
+  readonly maxClockSkewMs: number;
   readonly unsavedMaxBytes: number;
   readonly spillFolder: string | undefined;
   readonly refreshLease: "advisory" | "off";
@@ -120,6 +127,7 @@ const defaults = Object.freeze({
   namespace: "tokenkeep",
   coherenceBoundMs: 5_000,
   maxStaleMs: 3_600_000,
+  maxClockSkewMs: 10_000,
   unsavedMaxBytes: 64_000_000,
   readBudgetMs: 1_000,
   writeBudgetMs: 2_000,
@@ -138,6 +146,7 @@ const KNOWN_OPTIONS = new Set([
   "storeBudgetMs",
   "storeBreaker",
   "onStoreFailure",
+  "maxClockSkewMs",
   "unsavedMaxBytes",
   "spillFolder",
   "refreshLease",
@@ -168,6 +177,7 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
     storeBudgets: checkedBudgets(options),
     storeBreaker: checkedBreaker(options.storeBreaker),
     onStoreFailure: checkedFunction(options.onStoreFailure, "onStoreFailure"),
+    maxClockSkewMs: checkedPositive(options.maxClockSkewMs, "maxClockSkewMs", defaults.maxClockSkewMs),
     unsavedMaxBytes: checkedPositive(options.unsavedMaxBytes, "unsavedMaxBytes", defaults.unsavedMaxBytes),
     spillFolder: checkedFolder(options.spillFolder),
     refreshLease: checkedChoice(options.refreshLease, "refreshLease", ["advisory", "off"]),

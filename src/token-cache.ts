@@ -155,7 +155,7 @@ function createParts(
   sealer: Sealer,
   emit: Emit,
 ): { readonly value: CacheParts; settled(): Promise<void>; close(): void } {
-  const { runtime, namespace, retention, unsavedMaxBytes } = options;
+  const { runtime, namespace, retention, unsavedMaxBytes, maxClockSkewMs } = options;
   const operations = createOperations();
   const codec = createRecordCodec({ sealer, namespace, runtime, retention, emit });
   const calls = createCalls(options, store.name, emit, (state) => {
@@ -163,7 +163,16 @@ function createParts(
   });
   const tiers = createTiers(options, codec, calls);
   const spill = createCacheSpill(options, sealer, emit);
-  const partitions = createPartitions({ tiers, namespace, runtime, retention, unsavedMaxBytes, spill, emit });
+  const partitions = createPartitions({
+    tiers,
+    namespace,
+    runtime,
+    retention,
+    unsavedMaxBytes,
+    maxClockSkewMs,
+    spill,
+    emit,
+  });
   const activity = createActivity({
     store: activityStoreOf(options, store, calls, emit),
     sealer,

@@ -122,7 +122,14 @@ async function keep(
     throw error;
   }
   const base = state.status === "present" ? state.record : undefined;
-  return partitions.save(obo.partition, { creates: true, signsIn: false, base, mine, strengthens: false });
+  return partitions.save(obo.partition, {
+    creates: true,
+    signsIn: false,
+    base,
+    mine,
+    strengthens: false,
+    signedInAtMs: issuedAtMs(obo.request.oboAssertion),
+  });
 }
 
 const UNLISTED: SaveOutcome = { saved: false, record: undefined };
@@ -130,8 +137,13 @@ const UNLISTED: SaveOutcome = { saved: false, record: undefined };
 /** `iat` has whole seconds (RFC 7519 section 4.1.6): in doubt the assertion is the older one. */
 function isOlder(assertion: string, signedOutAtMs: number | undefined): boolean {
   if (signedOutAtMs === undefined) return false;
+  const atMs = issuedAtMs(assertion);
+  return atMs === undefined || atMs <= signedOutAtMs;
+}
+
+function issuedAtMs(assertion: string): number | undefined {
   const issuedAt = Number((decodeClaims(assertion) as { iat?: unknown } | undefined)?.iat);
-  return !Number.isFinite(issuedAt) || issuedAt <= Math.floor(signedOutAtMs / 1000);
+  return Number.isFinite(issuedAt) ? issuedAt * 1000 : undefined;
 }
 
 function signedOut(): TokenkeepError {

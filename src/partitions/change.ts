@@ -4,6 +4,7 @@ import { emptyBlob } from "../blob/entities.ts";
 import { sameJson } from "../blob/json.ts";
 import { mergeBlobs, type Removal } from "../blob/merge.ts";
 import {
+  fingerprint,
   highestGrant,
   provenanceAfterRefresh,
   provenanceAfterSignIn,
@@ -11,6 +12,7 @@ import {
 } from "../blob/provenance.ts";
 import { pruneBlob } from "../blob/prune.ts";
 import type { Version } from "../store/blob-store.ts";
+import { isSurelyLater, stampAfter } from "./order.ts";
 import type { PartitionRecord, RemovalMarker, TokenRecord } from "./record.ts";
 
 /** The state a partition is in, with failures already told apart: they are thrown, not states. */
@@ -31,10 +33,18 @@ export interface Change {
   readonly removals?: readonly Removal[];
   /** The tokens are stronger than what was there (step-up): other nodes must not go on with theirs. */
   readonly strengthens: boolean;
-  /** Set once a creation had to be queued: the grant it was given then. See {@link RemovalMarker.grant}. */
-  readonly grant?: number;
-  /** Set for a queued result: provenance was decided when it was queued. */
-  readonly provenance?: Provenance;
+  /** A sign-in: when its answer had come, by this process's clock. On-behalf-of: when the assertion was issued. */
+  readonly signedInAtMs?: number | undefined;
+  /** Set once it has been tried: the place it was given then. */
+  readonly place?: Place;
+  /** Set for what had to wait for the store: the stamp of the last sign-out that it knew of. */
+  readonly waited?: { readonly over: number | undefined };
+}
+
+/** Where a result was put: kept where it may have landed, because others may have built on it since. */
+export interface Place {
+  readonly incarnation: string;
+  readonly provenance: Provenance;
 }
 
 export type Applied =
@@ -45,6 +55,8 @@ export type Applied =
 export interface ApplyContext {
   readonly newIncarnation: () => string;
   readonly nowSeconds: number;
+  /** How far apart the wall clocks of two processes may be, ms. */
+  readonly maxClockSkewMs: number;
 }
 
 /** Applies `change` to what is there now. Never mutates. */
@@ -53,11 +65,11 @@ export function applyChange(current: Current, change: Change, context: ApplyCont
 }
 
 function applyCreation(current: Current, change: Change, context: ApplyContext): Applied {
-  if (current?.type === "removed" && !isYounger(change, current)) return { superseded: "removed" };
+  if (isOver(current, change, context)) return { superseded: "removed" };
   const there = current?.type === "tokens" ? current : undefined;
   const base = change.base?.blob ?? emptyBlob();
   const provenance =
-    decidedProvenance(change, there, context) ??
+    decidedProvenance(current, change) ??
     provenanceAfterSignIn({ base, mine: change.mine, known: knownOrigins(current) });
   const merged = mergeBlobs({
     base,
@@ -66,29 +78,59 @@ function applyCreation(current: Current, change: Change, context: ApplyContext):
     provenance: { mine: provenance, theirs: there?.provenance ?? {} },
     strengthens: change.strengthens,
   });
+  const afterMs = current?.type === "removed" ? current.removedAtMs : change.waited?.over;
   const life = there ?? {
-    incarnation: context.newIncarnation(),
+    incarnation: incarnationOver(current, change, context),
     seq: current?.type === "removed" ? current.seq : 0,
+    afterMs,
   };
-  return { next: successor(life, merged, context), restored: false, changed: true };
+  return { next: successor(signedInto(life, change), merged, context), restored: false, changed: true };
 }
 
 /**
- * What was decided when the change had to be queued. A sign-in that then knew nothing of the life it now
- * meets has not been there yet, and takes its place on top of it.
+ * True if a sign-out has ended what this change would bring back. One that is under way has met the sign-out's
+ * marker, and comes after it, unless it may have landed before; one that had to wait must have known of it, or be
+ * surely the later of the two.
  */
-function decidedProvenance(
-  change: Change,
-  there: TokenRecord | undefined,
-  context: ApplyContext,
-): Provenance | undefined {
-  const isStrange = change.signsIn && there && there.incarnation !== context.newIncarnation();
-  return isStrange ? undefined : change.provenance;
+function isOver(current: Current, change: Change, { maxClockSkewMs }: ApplyContext): boolean {
+  const { place, waited, signsIn, signedInAtMs } = change;
+  const endedMs = lastSignOut(current, place);
+  if (current?.type === "removed" && !signsIn) return true;
+  if (!waited)
+    return place !== undefined && current?.type === "removed" && current.incarnation === place.incarnation;
+  if (endedMs === undefined) return false;
+  const knewOfIt = waited.over !== undefined && waited.over >= endedMs;
+  return !knewOfIt && !isSurelyLater(signedInAtMs, endedMs, maxClockSkewMs);
 }
 
-/** A sign-in that is replayed must be younger than the life that was ended; one that is not queued is. */
-function isYounger(change: Change, marker: RemovalMarker): boolean {
-  return change.signsIn && (change.grant === undefined || change.grant > marker.grant);
+/** Another life may have begun since: what the sign-out before it ended does not come back into that one either. */
+function lastSignOut(current: Current, place: Place | undefined): number | undefined {
+  if (current?.type === "removed") return current.removedAtMs;
+  return current?.type === "tokens" && current.incarnation !== place?.incarnation
+    ? current.afterMs
+    : undefined;
+}
+
+/** A life that has ended does not begin again under its name; whoever asks twice gets the same answer. */
+function incarnationOver(current: Current, { place }: Change, context: ApplyContext): string {
+  if (!place) return context.newIncarnation();
+  if (current?.type !== "removed" || current.incarnation !== place.incarnation) return place.incarnation;
+  return fingerprint(`${place.incarnation}:${current.removedAtMs}`);
+}
+
+/**
+ * What was decided at an earlier attempt. Over a sign-out, or where a sign-in knew nothing of the life it now meets,
+ * it has not been there yet, and takes its place anew.
+ */
+function decidedProvenance(current: Current, { place, signsIn }: Change): Provenance | undefined {
+  if (!place || current?.type === "removed") return undefined;
+  const isStrange = current?.type === "tokens" && current.incarnation !== place.incarnation;
+  return signsIn && isStrange ? undefined : place.provenance;
+}
+
+function signedInto(life: Life, { signedInAtMs }: Change): Life {
+  if (signedInAtMs === undefined) return life;
+  return { ...life, signedInAtMs: Math.max(stampAfter(signedInAtMs, life.afterMs), life.signedInAtMs ?? 0) };
 }
 
 /** What a sign-in must be younger than: the tokens that are there, or the life that a sign-out ended. */
@@ -104,7 +146,7 @@ function applyRefresh(current: Current, change: Change, context: ApplyContext): 
   if (current?.type === "refused") return { superseded: "refused" };
   if (current && current.incarnation !== base.incarnation) return { superseded: "incarnation" };
   const provenance =
-    change.provenance ??
+    change.place?.provenance ??
     provenanceAfterRefresh({ base: base.blob, mine: change.mine, known: base.provenance });
   // Absent without a marker: the store lost the record, it was not signed out. What we hold goes back.
   const theirs = current ?? base;
@@ -133,8 +175,10 @@ function withGrantKept(provenance: Provenance, before: TokenRecord): Provenance 
   return highestGrant(provenance) >= grant ? provenance : { ...provenance, "": { grant, generation: 0 } };
 }
 
+type Life = Pick<TokenRecord, "incarnation" | "seq" | "signedInAtMs" | "afterMs">;
+
 function successor(
-  life: { readonly incarnation: string; readonly seq: number },
+  life: Life,
   merged: { readonly blob: CacheBlob; readonly provenance: Provenance },
   context: ApplyContext,
 ): TokenRecord {
@@ -143,6 +187,8 @@ function successor(
     incarnation: life.incarnation,
     seq: life.seq + 1,
     provenance: merged.provenance,
+    signedInAtMs: life.signedInAtMs,
+    afterMs: life.afterMs,
     blob: pruneBlob(merged.blob, context.nowSeconds),
   };
 }

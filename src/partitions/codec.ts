@@ -103,6 +103,8 @@ function toLayout(record: PartitionRecord): object {
         i: record.incarnation,
         s: record.seq,
         p: record.provenance,
+        in: record.signedInAtMs,
+        after: record.afterMs,
         b: record.blob,
       };
     case "removed":
@@ -123,16 +125,16 @@ function toLayout(record: PartitionRecord): object {
         parts: record.partitions,
       };
     case "spent":
-      return { f: RECORD_FORMAT, t: record.type };
+      return { f: RECORD_FORMAT, t: record.type, by: record.by };
     case "refused":
       throw new Error("a refused record is never written");
   }
 }
 
 /** Authentic bytes can still be wrong (another program with the same key): such a record is refused. */
-function fromLayout(text: string): PartitionRecord | "newer" {
+function fromLayout(json: string): PartitionRecord | "newer" {
   try {
-    const layout = JSON.parse(text) as Record<string, unknown>;
+    const layout = JSON.parse(json) as Record<string, unknown>;
     if (typeof layout["f"] !== "number") return { type: "refused" };
     if (layout["f"] > RECORD_FORMAT) return "newer";
     switch (layout["t"]) {
@@ -143,7 +145,7 @@ function fromLayout(text: string): PartitionRecord | "newer" {
       case "account":
         return accountFrom(layout);
       case "spent":
-        return { type: "spent" };
+        return { type: "spent", by: layout["by"] === undefined ? undefined : text(layout["by"]) };
       default:
         return { type: "refused" };
     }
@@ -158,6 +160,8 @@ function tokensFrom(layout: Record<string, unknown>): TokenRecord {
     incarnation: text(layout["i"]),
     seq: count(layout["s"]),
     provenance: provenanceFrom(layout["p"]),
+    signedInAtMs: optionalCount(layout["in"]),
+    afterMs: optionalCount(layout["after"]),
     blob: blobFromObject(layout["b"]),
   };
 }
@@ -178,7 +182,7 @@ function accountFrom(layout: Record<string, unknown>): AccountRecord {
   return {
     type: "account",
     seq: count(layout["s"]),
-    signedOutAtMs: layout["out"] === undefined ? undefined : count(layout["out"]),
+    signedOutAtMs: optionalCount(layout["out"]),
     partitions: partitions.map((entry: Record<string, unknown>): ListedPartition => ({
       id: partitionId(entry["id"]),
       kind: text(entry["kind"]) as ListedPartition["kind"],
@@ -212,4 +216,8 @@ function text(value: unknown): string {
 function count(value: unknown): number {
   if (typeof value !== "number" || !Number.isFinite(value)) throw new TypeError("number expected");
   return value;
+}
+
+function optionalCount(value: unknown): number | undefined {
+  return value === undefined ? undefined : count(value);
 }

@@ -7,7 +7,8 @@ import { currentOf, type ApplyContext, type Current } from "./change.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionRecord } from "./record.ts";
 import type { Retention } from "./retention.ts";
-import { overlay, type UnsavedResults } from "./unsaved.ts";
+import { overlay } from "./overlay.ts";
+import type { UnsavedResults } from "./unsaved.ts";
 
 /** What the parts of this folder share. */
 export interface Core {
@@ -18,6 +19,8 @@ export interface Core {
   readonly retention: Retention;
   readonly emit: Emit;
   readonly namespace: string;
+  /** How far apart the wall clocks of two processes may be, ms. */
+  readonly maxClockSkewMs: number;
   /** Asks for a replay of what waits, now or after the current back-off. */
   readonly requestReplay: (when: "now" | "later") => void;
 }
@@ -27,10 +30,11 @@ export function storeKey(core: Pick<Core, "namespace">, partition: Partition): s
   return `${core.namespace}:${partition.id}`;
 }
 
-export function applyContext(core: Pick<Core, "runtime">): ApplyContext {
+export function applyContext(core: Pick<Core, "runtime" | "maxClockSkewMs">): ApplyContext {
   return {
     newIncarnation: () => randomId(core.runtime),
     nowSeconds: nowSeconds(core.runtime.now()),
+    maxClockSkewMs: core.maxClockSkewMs,
   };
 }
 

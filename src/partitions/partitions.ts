@@ -19,7 +19,8 @@ import type {
 import { createReplay, type Replay } from "./replay.ts";
 import type { Retention } from "./retention.ts";
 import { save, type SaveOutcome } from "./save.ts";
-import { signOut, type SignOutOutcome } from "./sign-out.ts";
+import { noRoom, signOut, signOutAsOf, type SignOutOutcome } from "./sign-out.ts";
+import { createSpentFlows, type SpentFlows } from "./spent-flows.ts";
 import type { Spill } from "./spill.ts";
 import { createUnsavedResults, type UnsavedResults, type UnsavedStamp } from "./unsaved.ts";
 
@@ -54,8 +55,8 @@ export interface Partitions {
   account(account: Partition): Promise<AccountRecord>;
   /** Lists a partition in the account record, before its own record is written. @throws retryable */
   list(account: Partition, entry: ListedPartition): Promise<AccountRecord>;
-  /** Leaves a mark under a key of its own, kept for `ttlMs`. @returns false if it was there already. @throws retryable */
-  spend(flow: Partition, ttlMs: number): Promise<boolean>;
+  /** Marks a sign-in flow as used; see {@link SpentFlows}. */
+  readonly spend: SpentFlows["spend"];
   /** Shared work per partition; sign-out detaches it. */
   readonly flights: SingleFlight;
   /** Results that the store does not have yet. */
@@ -74,6 +75,8 @@ export interface PartitionsOptions {
   readonly runtime: Runtime;
   readonly retention: Retention;
   readonly unsavedMaxBytes: number;
+  /** How far apart the wall clocks of two processes may be, ms. */
+  readonly maxClockSkewMs: number;
   /** Keeps what waits beyond the life of this process. */
   readonly spill?: Spill | undefined;
   readonly emit: Emit;
@@ -101,7 +104,7 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     signOutEverywhere: (account, derived) => signOutEverywhere(core, account, derived),
     account: (account) => readAccountRecord(core, account),
     list: (account, entry) => listPartition(core, account, entry),
-    spend: (flow, ttlMs) => spend(core, flow, ttlMs),
+    spend: createSpentFlows(core).spend,
     flights: core.flights,
     unsaved,
     storeIsBack() {
@@ -164,44 +167,55 @@ async function signOutEverywhere(
   account: Partition,
   derived: readonly Partition[],
 ): Promise<SignOutOutcome> {
-  const signedOutAtMs = core.runtime.now();
-  let listed: readonly Partition[] = [];
-  let stamped = true;
-  let whole = true;
-  try {
-    const { record, isWhole } = await stampSignedOut(core, account, signedOutAtMs);
-    listed = partitionsOf(account, record);
-    whole = isWhole;
-  } catch (error) {
-    if (!(error instanceof TokenkeepError)) throw error;
-    stamped = false;
-    // What this process knows of it at least, it can end at once in this process.
-    const held = await core.tiers.read(storeKey(core, account)).catch(() => undefined);
-    if (held?.value.type === "account") listed = partitionsOf(account, held.value);
-    core.unsaved.addStamp(storeKey(core, account), account, signedOutAtMs);
-    core.unsaved.persist(storeKey(core, account));
-    core.requestReplay("later");
-  }
-  const outcomes = await Promise.all([...derived, ...listed].map((partition) => signOut(core, partition)));
+  const { listed, stamped, whole, problem } = await stampOrQueue(core, account);
+  const settled = await Promise.allSettled(
+    [...derived, ...listed].map((partition) => signOut(core, partition)),
+  );
+  const failed = settled.find((outcome) => outcome.status === "rejected");
+  if (failed) throw failed.reason;
+  if (problem) throw problem;
+  const outcomes = settled.flatMap((outcome) => (outcome.status === "fulfilled" ? outcome.value : []));
   return {
     status: stamped && outcomes.every((outcome) => outcome.status === "done") ? "done" : "pending",
     durable: stamped && whole && outcomes.every((outcome) => outcome.durable),
   };
 }
 
+interface Stamped {
+  /** What is to be ended besides what can be derived from the user. */
+  readonly listed: readonly Partition[];
+  readonly stamped: boolean;
+  /** False if the list had been damaged. */
+  readonly whole: boolean;
+  /** The stamp is not in the store, and has found no room to wait. */
+  readonly problem?: TokenkeepError;
+}
+
+async function stampOrQueue(core: Core, account: Partition): Promise<Stamped> {
+  const signedOutAtMs = core.runtime.now();
+  const key = storeKey(core, account);
+  try {
+    const { record, isWhole } = await stampSignedOut(core, account, signedOutAtMs);
+    return { listed: partitionsOf(account, record), stamped: true, whole: isWhole };
+  } catch (error) {
+    if (!(error instanceof TokenkeepError)) throw error;
+    // What this process knows of it at least, it can end at once in this process.
+    const held = await core.tiers.read(key).catch(() => undefined);
+    const listed = held?.value.type === "account" ? partitionsOf(account, held.value) : [];
+    const waits = core.unsaved.keepWaiting(key, core.unsaved.addStamp(key, account, signedOutAtMs));
+    core.requestReplay("later");
+    return { listed, stamped: false, whole: true, ...(!waits && { problem: noRoom(error) }) };
+  }
+}
+
 /** The stamp first, then whatever the record lists: the store can finally tell what that is. */
 async function replayStamp(core: Core, key: string, entry: UnsavedStamp): Promise<void> {
   const { record } = await stampSignedOut(core, entry.partition, entry.signedOutAtMs);
   core.unsaved.settle(key, entry);
-  await Promise.all(partitionsOf(entry.partition, record).map((partition) => signOut(core, partition)));
+  const listed = partitionsOf(entry.partition, record);
+  await Promise.all(listed.map((partition) => signOutAsOf(core, partition, entry.signedOutAtMs)));
 }
 
 function partitionsOf(account: Partition, record: AccountRecord): Partition[] {
   return record.partitions.map((entry) => partitionFromId(entry.id, account.homeAccountId ?? ""));
-}
-
-async function spend(core: Core, flow: Partition, ttlMs: number): Promise<boolean> {
-  const record: PartitionRecord = { type: "spent" };
-  const result = await core.tiers.put(storeKey(core, flow), record, { ifVersion: null, ttlMs });
-  return result.stored;
 }

@@ -29,7 +29,8 @@ function keepBoth(held: TokenRecord, stored: TokenRecord): TokenRecord {
     theirs: stored.blob,
     provenance: { mine: held.provenance, theirs: stored.provenance },
   });
-  return { ...held, ...merged };
+  const signedInAtMs = Math.max(held.signedInAtMs ?? 0, stored.signedInAtMs ?? 0);
+  return { ...held, ...merged, ...(signedInAtMs > 0 && { signedInAtMs }) };
 }
 
 /**

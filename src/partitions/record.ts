@@ -13,9 +13,11 @@ export interface TokenRecord {
   readonly provenance: Provenance;
   /**
    * When the latest sign-in of this life was, by its process's clock; ms since the epoch. Orders it against a
-   * sign-out that did not know of it. Absent: not known, or nobody signed in (on-behalf-of).
+   * sign-out that did not know of it. On-behalf-of: when the assertion was issued. Absent: not known.
    */
   readonly signedInAtMs?: number | undefined;
+  /** The stamp of the sign-out that this life was begun over; absent: of none that is known. */
+  readonly afterMs?: number | undefined;
   readonly blob: CacheBlob;
 }
 
@@ -25,8 +27,9 @@ export interface RemovalMarker {
   /** The life that ended; `undefined` if nothing was there. */
   readonly incarnation: string | undefined;
   readonly seq: number;
-  /** The highest grant of the life that ended: a sign-in that is replayed later must be younger. */
+  /** The highest grant of the life that ended: the next sign-in takes a higher one. */
   readonly grant: number;
+  /** When the sign-out was, by its process's clock, and later than all that it ended; ms since the epoch. */
   readonly removedAtMs: number;
 }
 
@@ -48,6 +51,8 @@ export interface AccountRecord {
 /** A sign-in flow has been completed. */
 export interface SpentFlow {
   readonly type: "spent";
+  /** Random, one per attempt to mark it: whose mark this is. Absent in records of older releases. */
+  readonly by?: string | undefined;
 }
 
 /** Readable, but not authentic: somebody wrote it who does not have the key, or for another partition. */

@@ -5,13 +5,8 @@ import { applyContext, type Core } from "./core.ts";
 import { ttlOf } from "./retention.ts";
 import { afterConflict, MAX_ATTEMPTS, reportFault } from "./save.ts";
 import { replayRemoval } from "./sign-out.ts";
-import {
-  applyEntry,
-  type UnsavedEntry,
-  type UnsavedResults,
-  type UnsavedStamp,
-  type UnsavedTokens,
-} from "./unsaved.ts";
+import { applyEntry } from "./overlay.ts";
+import type { UnsavedEntry, UnsavedResults, UnsavedStamp, UnsavedTokens } from "./unsaved.ts";
 
 const FIRST_DELAY_MS = 250;
 /** A store that is back has what waited within a second; one call at a time is no burden to one that is not. */
@@ -123,6 +118,9 @@ async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Prom
       if (core.unsaved.get(key) === entry) core.unsaved.drop(key, "superseded");
       return true;
     }
+    // The answer may be lost: then others may build on it before the next attempt.
+    const { place } = entry;
+    core.unsaved.placed(key, entry, applied.next);
     const result = await core.tiers.put(key, applied.next, {
       ifVersion: there?.version ?? null,
       ttlMs: ttlOf(entry.partition.kind, applied.next, core.runtime.now(), core.retention),
@@ -133,6 +131,8 @@ async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Prom
       core.emit({ type: "replayed", partition: partitionLabel(key) });
       return true;
     }
+    // It has certainly not been there.
+    if (!result.uncertain) core.unsaved.placed(key, entry, place);
     there = await afterConflict(core, key, attempt, result.current);
   }
   return false;

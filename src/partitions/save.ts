@@ -7,6 +7,7 @@ import { applyContext, seenHere, storeKey, type Core } from "./core.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionRecord, TokenRecord } from "./record.ts";
 import { ttlOf } from "./retention.ts";
+import { placeOf } from "./unsaved.ts";
 
 /** What became of a result. The caller has its token in any case. */
 export interface SaveOutcome {
@@ -43,8 +44,9 @@ export async function afterConflict(
  * Brings a result into its partition: merge, seal, compare and swap, again after a conflict. Whatever the
  * store does, the result is not lost while the process lives, and this never throws for the store's sake.
  */
-export async function save(core: Core, partition: Partition, change: Change): Promise<SaveOutcome> {
+export async function save(core: Core, partition: Partition, given: Change): Promise<SaveOutcome> {
   const key = storeKey(core, partition);
+  const change = given.signsIn ? { signedInAtMs: core.runtime.now(), ...given } : given;
   let last: TokenRecord | undefined;
   let there: Read<PartitionRecord> | undefined;
   let perhapsThere: TokenRecord | undefined;
@@ -97,18 +99,8 @@ function applyAgain(
   change: Change,
   perhapsThere: TokenRecord | undefined,
 ): ReturnType<typeof applyChange> {
-  if (!perhapsThere || !change.creates) return applyChange(current, change, applyContext(core));
-  const { provenance, incarnation } = perhapsThere;
-  if (current?.type === "removed") {
-    // The sign-out has seen the life that this sign-in began or joined, and ended it.
-    if (current.incarnation === incarnation) return { superseded: "removed" };
-    return applyChange(current, change, applyContext(core));
-  }
-  return applyChange(
-    current,
-    { ...change, provenance },
-    { ...applyContext(core), newIncarnation: () => incarnation },
-  );
+  const tried = perhapsThere && change.creates ? { ...change, place: placeOf(perhapsThere) } : change;
+  return applyChange(current, tried, applyContext(core));
 }
 
 /**

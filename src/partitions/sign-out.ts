@@ -1,13 +1,13 @@
-import { highestGrant } from "../blob/provenance.ts";
 import { isRetryable, TokenkeepError } from "../errors.ts";
 import { partitionLabel } from "../telemetry/emitter.ts";
 import type { TierPutOptions, TierPutResult } from "../tiers/tiers.ts";
 import { currentOf, type Current } from "./change.ts";
 import { seenHere, storeKey, type Core } from "./core.ts";
+import { isMeant, markerOver } from "./order.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionRecord, RemovalMarker } from "./record.ts";
 import { afterConflict } from "./save.ts";
-import { afterRemoval, type UnsavedEntry, type UnsavedRemoval } from "./unsaved.ts";
+import type { UnsavedRemoval } from "./unsaved.ts";
 
 /** How far a sign-out has come. */
 export interface SignOutOutcome {
@@ -23,6 +23,7 @@ export interface SignOutOutcome {
 /**
  * Ends a partition's life: a removal marker takes its place by compare-and-swap, also where nothing is.
  * In this process running flights, the copy in memory and waiting results are detached before anything else.
+ * @throws `ERR_UNSAVED_FULL` if the store does not answer and no more sign-outs can wait for it
  */
 export async function signOut(core: Core, partition: Partition): Promise<SignOutOutcome> {
   const key = storeKey(core, partition);
@@ -39,24 +40,47 @@ export async function signOut(core: Core, partition: Partition): Promise<SignOut
 
 /** The marker as far as this process can tell, for as long as the store has none. */
 function localMarker(core: Core, key: string): RemovalMarker {
-  const marker = markerOver(core, seenHere(core, key, core.tiers.peek(key)));
-  const waiting = core.unsaved.get(key);
-  // A sign-in that waits has begun a life the store does not know: what lies there must end all the same.
-  return waiting?.kind === "tokens" && waiting.creates ? { ...marker, incarnation: undefined } : marker;
+  return markerOver(seenHere(core, key, core.tiers.peek(key)), { removedAtMs: core.runtime.now() });
 }
 
-async function tryLanding(core: Core, key: string, entry: UnsavedEntry): Promise<SignOutOutcome> {
+async function tryLanding(core: Core, key: string, entry: UnsavedRemoval): Promise<SignOutOutcome> {
   try {
     return await landRemoval(core, key, entry, () => true);
   } catch (error) {
     if (!isRetryable(error)) throw error;
-    core.unsaved.persist(key);
+    if (!core.unsaved.keepWaiting(key, entry)) throw noRoom(error);
     core.requestReplay("later");
     return { status: "pending", durable: false };
   }
 }
 
-/** Brings a queued sign-out to the store, unless a sign-in has begun another life meanwhile. @throws retryable */
+/** Better said aloud than forgotten: whoever signs somebody out can try again, or at another process. */
+export function noRoom(cause: unknown): TokenkeepError {
+  return new TokenkeepError(
+    "ERR_UNSAVED_FULL",
+    "the store does not answer, and no more sign-outs can wait for it (unsavedMaxBytes): the user is still signed in; try again",
+    { retryable: true, cause },
+  );
+}
+
+/** Ends a partition as of a moment that has passed, unless what is there came after it. Never waits for others. */
+export async function signOutAsOf(core: Core, partition: Partition, removedAtMs: number): Promise<void> {
+  const key = storeKey(core, partition);
+  const marker = markerOver(undefined, { removedAtMs });
+  if (!isMeant(seenHere(core, key, core.tiers.peek(key)), marker, core.maxClockSkewMs)) return;
+  core.flights.detach(key);
+  core.tiers.forget(key);
+  const entry = core.unsaved.addRemoval(key, partition, marker);
+  try {
+    await replayRemoval(core, key, entry);
+  } catch (error) {
+    if (!isRetryable(error)) throw error;
+    if (!core.unsaved.keepWaiting(key, entry)) throw noRoom(error);
+  }
+  core.flights.detach(key);
+}
+
+/** Brings a queued sign-out to the store, unless somebody has signed in since. @throws retryable */
 export async function replayRemoval(core: Core, key: string, entry: UnsavedRemoval): Promise<void> {
   // Once it has landed by another way, whatever comes to lie there is not meant any more.
   const isWaiting = (): boolean => core.unsaved.get(key) === entry;
@@ -64,24 +88,26 @@ export async function replayRemoval(core: Core, key: string, entry: UnsavedRemov
     core,
     key,
     entry,
-    (current) => isWaiting() && afterRemoval(current, entry.marker) === entry.marker,
+    (current) => isWaiting() && isMeant(current, entry.marker, core.maxClockSkewMs),
   );
 }
 
 async function landRemoval(
   core: Core,
   key: string,
-  entry: UnsavedEntry,
-  isMeant: (current: Current) => boolean,
+  entry: UnsavedRemoval,
+  mustLand: (current: Current) => boolean,
 ): Promise<SignOutOutcome> {
   let there = await core.tiers.read(key, { fresh: true });
   for (let attempt = 1; ; attempt++) {
     const current = currentOf(there?.value);
-    if (!isMeant(current)) {
+    if (!mustLand(current)) {
+      // It may be our own marker, of which nobody could be told.
+      await core.tiers.announce(key, there?.version ?? "");
       core.unsaved.settle(key, entry);
       return { status: "done", durable: true };
     }
-    const result = await putMarker(core, key, markerOver(core, current), {
+    const result = await putMarker(core, key, markerOver(current, entry.marker), {
       ifVersion: there?.version ?? null,
       ttlMs: core.retention.removalMarkerTtlMs,
     });
@@ -93,17 +119,6 @@ async function landRemoval(
     }
     there = await afterConflict(core, key, attempt, result.current);
   }
-}
-
-function markerOver(core: Core, current: Current): RemovalMarker {
-  const life = current?.type === "tokens" || current?.type === "removed" ? current : undefined;
-  return {
-    type: "removed",
-    incarnation: life?.incarnation,
-    seq: (life?.seq ?? 0) + 1,
-    grant: life?.type === "tokens" ? highestGrant(life.provenance) : (life?.grant ?? 0),
-    removedAtMs: core.runtime.now(),
-  };
 }
 
 async function putMarker(

@@ -7,6 +7,7 @@ import { blobFromObject } from "../blob/entities.ts";
 import type { Sealer } from "../envelope/sealer.ts";
 import { OptionsError } from "../errors.ts";
 import { processName } from "../runtime.ts";
+import type { Place } from "./change.ts";
 import type { RemovalMarker, TokenRecord } from "./record.ts";
 import type { UnsavedEntry } from "./unsaved.ts";
 
@@ -150,11 +151,14 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
   mustHold(entry.weight > 0 && [kind, clientId, issuer, id].every(isText));
   switch (entry.kind) {
     case "tokens": {
-      const { base, beneath, after } = entry;
-      mustHold(after === undefined || isMarker(after));
+      const { base, beneath, after, over } = entry;
+      mustHold((after === undefined || isMarker(after)) && isTime(over));
+      const record = tokenRecordFrom(entry.record);
       return {
         ...entry,
-        record: tokenRecordFrom(entry.record),
+        record,
+        // An older release kept none.
+        place: placeFrom(entry.place ?? record),
         base: base && tokenRecordFrom(base),
         beneath: beneath && blobFromObject(beneath),
       };
@@ -171,10 +175,20 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
 }
 
 function tokenRecordFrom(record: TokenRecord): TokenRecord {
-  const { type, incarnation, seq, provenance } = record;
-  const origins = Object.values(provenance).flatMap(({ grant, generation }) => [grant, generation]);
-  mustHold(type === "tokens" && isText(incarnation) && [seq, ...origins].every(Number.isFinite));
+  const { type, seq, signedInAtMs, afterMs } = record;
+  mustHold(type === "tokens" && Number.isFinite(seq) && isTime(signedInAtMs) && isTime(afterMs));
+  placeFrom(record);
   return { ...record, blob: blobFromObject(record.blob) };
+}
+
+function placeFrom({ incarnation, provenance }: Place): Place {
+  const origins = Object.values(provenance).flatMap(({ grant, generation }) => [grant, generation]);
+  mustHold(isText(incarnation) && origins.every(Number.isFinite));
+  return { incarnation, provenance };
+}
+
+function isTime(value: unknown): boolean {
+  return value === undefined || Number.isFinite(value);
 }
 
 function isMarker({ type, incarnation = "none", seq, grant, removedAtMs }: RemovalMarker): boolean {

@@ -1,8 +1,7 @@
 import type { CacheBlob } from "../blob/entities.ts";
 import { sameJson } from "../blob/json.ts";
-import { highestGrant } from "../blob/provenance.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
-import { applyChange, type ApplyContext, type Change, type Current } from "./change.ts";
+import type { Change, Current, Place } from "./change.ts";
 import type { Spill } from "./spill.ts";
 import type { Partition } from "./partition.ts";
 import type { RemovalMarker, TokenRecord } from "./record.ts";
@@ -20,8 +19,12 @@ export interface UnsavedTokens {
   readonly record: TokenRecord;
   /** What the record was built on: entries that are the same there are no result of ours. */
   readonly beneath: CacheBlob | undefined;
+  /** Where the latest attempt that may have landed has put the tokens. The entry stays the same one by it. */
+  place: Place;
   /** A sign-out that came before these tokens and has not reached the store either. */
   readonly after: RemovalMarker | undefined;
+  /** The stamp of the last sign-out that was known when a sign-in began to wait. */
+  readonly over?: number | undefined;
   readonly weight: number;
 }
 
@@ -30,7 +33,8 @@ export interface UnsavedRemoval {
   readonly kind: "removal";
   readonly partition: Partition;
   readonly marker: RemovalMarker;
-  readonly weight: number;
+  /** 0 while it is on its way for the first time. */
+  weight: number;
 }
 
 /** A sign-out everywhere whose stamp has not reached the account record yet. */
@@ -38,13 +42,16 @@ export interface UnsavedStamp {
   readonly kind: "stamp";
   readonly partition: Partition;
   readonly signedOutAtMs: number;
-  readonly weight: number;
+  weight: number;
 }
 
 /** One entry a key: a later result is built on the earlier one, so that replaying the entry replays both. */
 export type UnsavedEntry = UnsavedTokens | UnsavedRemoval | UnsavedStamp;
 
-/** Results waiting for the store, bounded by bytes; what costs least to lose goes first, a sign-out never. */
+/**
+ * Results waiting for the store, bounded by bytes. What costs least to lose goes first; a sign-out that waits never
+ * does, and one for which there is no room is not taken.
+ */
 export interface UnsavedResults {
   readonly size: number;
   /** Sum of weights, bytes. */
@@ -60,13 +67,18 @@ export interface UnsavedResults {
     change: Change,
     queued: { readonly record: TokenRecord; readonly on: Current },
   ): void;
-  /** Queues a sign-out; whatever tokens waited under the key are gone. */
-  addRemoval(key: string, partition: Partition, marker: RemovalMarker): UnsavedEntry;
-  addStamp(key: string, partition: Partition, signedOutAtMs: number): void;
-  /** Keeps an entry in the spill folder as well; tokens are kept there from the start. */
-  persist(key: string): void;
+  /** Queues a sign-out that is on its way; whatever tokens waited under the key are gone. */
+  addRemoval(key: string, partition: Partition, marker: RemovalMarker): UnsavedRemoval;
+  addStamp(key: string, partition: Partition, signedOutAtMs: number): UnsavedStamp;
+  /**
+   * From now on a sign-out waits, in the spill folder too. Tokens give way to it.
+   * @returns false if there is no room: then it has been taken off, and its caller must be told.
+   */
+  keepWaiting(key: string, entry: UnsavedRemoval | UnsavedStamp): boolean;
   /** Takes in what a process that is gone had left in the spill folder. */
   adopt(key: string, entry: UnsavedEntry): void;
+  /** Notes where an attempt to store an entry may have put it. */
+  placed(key: string, entry: UnsavedTokens, place: Place): void;
   /** Puts an entry behind the others. */
   postpone(key: string): void;
   /** While a result that was built on the entry is being saved, the entry alone must not be replayed. */
@@ -119,14 +131,22 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
     remove(key);
     entries.set(key, entry);
     bytes += entry.weight;
+    makeRoom(key);
+    return entry;
+  }
+
+  function makeRoom(newest: string): void {
     while (bytes > maxBytes) {
-      const cheapest = cheapestKey(entries, key);
+      const cheapest = cheapestKey(entries, newest);
       if (cheapest === undefined) break;
       dropTokens(cheapest);
-      dropped += 1;
-      emit({ type: "unsaved-dropped", partition: partitionLabel(cheapest), reason: "limit" });
+      tellDropped(cheapest);
     }
-    return entry;
+  }
+
+  function tellDropped(key: string): void {
+    dropped += 1;
+    emit({ type: "unsaved-dropped", partition: partitionLabel(key), reason: "limit" });
   }
 
   return {
@@ -153,18 +173,39 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
         strengthens: change.strengthens || (first?.strengthens ?? false),
         record,
         beneath: first ? first.beneath : on?.type === "tokens" ? on.blob : undefined,
+        place: placeOf(record),
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,
+        over: latest(
+          first?.over,
+          on?.type === "removed" ? on.removedAtMs : on?.type === "tokens" ? on.afterMs : undefined,
+        ),
         weight: JSON.stringify(record.blob).length + SMALL_WEIGHT_BYTES,
       });
       persist(key);
       emit({ type: "unsaved", partition: partitionLabel(key), bytes });
     },
-    addRemoval: (key, partition, marker) =>
-      set(key, { kind: "removal", partition, marker, weight: SMALL_WEIGHT_BYTES }),
-    addStamp(key, partition, signedOutAtMs) {
-      set(key, { kind: "stamp", partition, signedOutAtMs, weight: SMALL_WEIGHT_BYTES });
+    addRemoval: (key, partition, marker) => set(key, { kind: "removal", partition, marker, weight: 0 }),
+    addStamp: (key, partition, signedOutAtMs) =>
+      set(key, { kind: "stamp", partition, signedOutAtMs, weight: 0 }),
+    keepWaiting(key, entry) {
+      // Tokens that came meanwhile carry it along.
+      if (entries.get(key) !== entry) return true;
+      bytes += SMALL_WEIGHT_BYTES - entry.weight;
+      entry.weight = SMALL_WEIGHT_BYTES;
+      makeRoom(key);
+      if (bytes <= maxBytes) {
+        persist(key);
+        return true;
+      }
+      forget(key);
+      tellDropped(key);
+      return false;
     },
-    persist,
+    placed(key, entry, place) {
+      if (sameJson(entry.place, placeOf(place))) return;
+      entry.place = placeOf(place);
+      if (entries.get(key) === entry) persist(key);
+    },
     postpone(key) {
       const entry = entries.get(key);
       if (entry && entries.delete(key)) entries.set(key, entry);
@@ -193,6 +234,14 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
   };
 }
 
+export function placeOf({ incarnation, provenance }: Place): Place {
+  return { incarnation, provenance };
+}
+
+function latest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b);
+}
+
 /** Application tokens cost one call, an assertion's tokens another one upstream, a user's cost a sign-in. */
 const COST = { app: 0, obo: 1, flow: 2, account: 2, user: 3, session: 3, "long-running": 4 } as const;
 
@@ -205,72 +254,4 @@ function cheapestKey(entries: ReadonlyMap<string, UnsavedEntry>, newest: string)
     if (!best || cost < best.cost) best = { key, cost };
   }
   return best?.key;
-}
-
-/** The change that brings a waiting entry's tokens into whatever the store holds by now. */
-function changeOf(entry: UnsavedTokens, there: Current): Change {
-  return {
-    creates: entry.creates,
-    signsIn: entry.signsIn,
-    // A sign-in on top of a waiting refresh must not take for known what the refresh began with: over a sign-out,
-    // or nothing, even the account would be missing then.
-    base: entry.creates ? undefined : entry.base,
-    mine: entry.creates && there ? ownResults(entry) : entry.record.blob,
-    strengthens: entry.strengthens,
-    provenance: entry.record.provenance,
-    grant: highestGrant(entry.record.provenance),
-  };
-}
-
-/**
- * A sign-in has no base to be compared with, so everything in its record would count as new: tokens of the life
- * it was built on would displace younger ones, or come back after that life was ended.
- */
-function ownResults({ record, beneath }: UnsavedTokens): CacheBlob {
-  if (!beneath) return record.blob;
-  const own = <E extends object>(
-    mine: Readonly<Record<string, E>>,
-    known: Readonly<Record<string, E>>,
-  ): Record<string, E> =>
-    Object.fromEntries(Object.entries(mine).filter(([key, entity]) => !sameJson(entity, known[key])));
-  return {
-    ...record.blob,
-    AccessToken: own(record.blob.AccessToken, beneath.AccessToken),
-    RefreshToken: own(record.blob.RefreshToken, beneath.RefreshToken),
-    IdToken: own(record.blob.IdToken, beneath.IdToken),
-  };
-}
-
-/** What a sign-out makes of the state: its end, unless a life has begun that it did not mean. */
-export function afterRemoval(current: Current, marker: RemovalMarker): Current {
-  // Ended already, and later than this sign-out knew of: a waiting sign-in must be younger than that.
-  if (current?.type === "removed" && current.grant > marker.grant) return current;
-  const another =
-    current?.type === "tokens" &&
-    marker.incarnation !== undefined &&
-    current.incarnation !== marker.incarnation;
-  return another ? current : marker;
-}
-
-/** What the partition is for this process: what the store holds, and on it what could not be saved. */
-export function overlay(current: Current, entry: UnsavedEntry | undefined, context: ApplyContext): Current {
-  if (!entry || entry.kind === "stamp") return current;
-  if (entry.kind === "removal") return afterRemoval(current, entry.marker);
-  const applied = applyEntry(current, entry, context);
-  return "next" in applied ? applied.next : current;
-}
-
-/** Applies waiting tokens to what the store holds by now. */
-export function applyEntry(
-  current: Current,
-  entry: UnsavedTokens,
-  context: ApplyContext,
-): ReturnType<typeof applyChange> {
-  // The life that these tokens began came after that sign-out, and is not what it meant to end.
-  const isOurs = current?.type === "tokens" && current.incarnation === entry.record.incarnation;
-  const there = entry.after && !isOurs ? afterRemoval(current, entry.after) : current;
-  return applyChange(there, changeOf(entry, there), {
-    ...context,
-    newIncarnation: () => entry.record.incarnation,
-  });
 }

@@ -19,6 +19,7 @@ test.each<[string, object]>([
   ["l1.maxBytes", { store, keys, l1: { maxBytes: -1 } }],
   ["coherenceBoundMs", { store, keys, coherenceBoundMs: "5s" }],
   ["maxStaleMs", { store, keys, maxStaleMs: Number.NaN }],
+  ["maxClockSkewMs", { store, keys, maxClockSkewMs: -1 }],
   ["unsavedMaxBytes", { store, keys, unsavedMaxBytes: 0 }],
   ["retention.userTtlMs", { store, keys, retention: { userTtlMs: 0 } }],
   ["retention.removalMarkerTtlMs", { store, keys, retention: { removalMarkerTtlMs: -1 } }],
@@ -53,7 +54,7 @@ test.each<[string, object]>([
 
 test("undefined means the default, for every option of createTokenCache", async () => {
   const names =
-    "store keys namespace l1 coherenceBoundMs failSafe maxStaleMs unsavedMaxBytes spillFolder refreshLease " +
+    "store keys namespace l1 coherenceBoundMs failSafe maxStaleMs maxClockSkewMs unsavedMaxBytes spillFolder refreshLease " +
     "refreshTokens retention activity onEvent runtime";
   const nothing = Object.fromEntries(names.split(" ").map((name) => [name, undefined]));
   const nested = { l1: { maxBytes: undefined }, retention: { userTtlMs: undefined }, activity: {} };

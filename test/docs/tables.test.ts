@@ -100,6 +100,7 @@ describe("docs/options.md", () => {
       namespace: resolved.namespace,
       coherenceBoundMs: resolved.coherenceBoundMs,
       maxStaleMs: resolved.maxStaleMs,
+      maxClockSkewMs: resolved.maxClockSkewMs,
       unsavedMaxBytes: resolved.unsavedMaxBytes,
       "retention.userTtlMs": resolved.retention.userTtlMs,
       "retention.removalMarkerTtlMs": resolved.retention.removalMarkerTtlMs,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { TokenkeepError } from "../../src/errors.ts";
 import { settle } from "../support/settle.ts";
-import { ACCOUNT, BOUND_MS, STALE_MS, USER, obo, partitionWorld, signInBlob } from "./support.ts";
+import { ACCOUNT, BOUND_MS, SKEW_MS, STALE_MS, USER, obo, partitionWorld, signInBlob } from "./support.ts";
 import type { PartitionNode } from "./support.ts";
 
 const DONE = { status: "done", durable: true };
@@ -131,9 +131,9 @@ describe("while the store is full", () => {
   });
 });
 
-describe("while the store is down", () => {
-  const down = (node: PartitionNode): void => node.link.fail("all", { times: Infinity });
+const down = (node: PartitionNode): void => node.link.fail("all", { times: Infinity });
 
+describe("while the store is down", () => {
   test("sign-out is pending, and this process has forgotten the tokens at once", async () => {
     const world = partitionWorld();
     const node = world.node();
@@ -171,18 +171,86 @@ describe("while the store is down", () => {
     expect(await world.node().sees()).toBe("removed");
   });
 
-  test("when it lands it does not end a sign-in that came after it elsewhere", async () => {
-    const world = partitionWorld();
-    const [a, b] = [world.node(), world.node()];
-    await a.signIn("one");
-    down(a);
-    await a.partitions.signOut(USER);
-    await b.partitions.signOut(USER);
-    await b.signIn("newer");
-    a.link.heal();
-    await world.runtime.advance(LONG_MS);
-    expect(await world.node().sees()).toBe("at-newer");
-    expect(await a.sees()).toBe("at-newer");
+  describe("when it lands", () => {
+    const landing = async (setting: {
+      readonly a: PartitionNode;
+      readonly world: ReturnType<typeof partitionWorld>;
+    }): Promise<string> => {
+      setting.a.link.heal();
+      await setting.world.runtime.advance(LONG_MS);
+      const there = await setting.world.node().sees();
+      expect(await setting.a.sees()).toBe(there);
+      return there;
+    };
+
+    test("it does not end a sign-in that came after it elsewhere", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      down(a);
+      await a.partitions.signOut(USER);
+      await b.partitions.signOut(USER);
+      await world.runtime.advance(2 * SKEW_MS);
+      await b.signIn("newer");
+      expect(await landing({ a, world })).toBe("at-newer");
+    });
+
+    test("it does not end a life that somebody has signed in to since, although that began before", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await b.signIn("one");
+      down(a);
+      await a.partitions.signOut(USER);
+      await world.runtime.advance(2 * SKEW_MS);
+      await b.signIn("newer");
+      expect(await landing({ a, world })).toContain("at-newer");
+    });
+
+    test("it ends a life that began before it, although this process never knew of that one", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      down(a);
+      await b.partitions.signOut(USER);
+      await b.signIn("unknown here");
+      await world.runtime.advance(2 * SKEW_MS);
+      await a.partitions.signOut(USER);
+      expect(await landing({ a, world })).toBe("removed");
+    });
+
+    test("in doubt, closer together than clocks may differ, it ends the other one", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      down(a);
+      await a.partitions.signOut(USER);
+      await world.runtime.advance(SKEW_MS);
+      await b.signIn("as late as clocks may differ");
+      expect(await landing({ a, world })).toBe("removed");
+    });
+
+    test("it ends a record of an older release, which says nothing of its sign-in", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      down(a);
+      await a.partitions.signOut(USER);
+      await world.runtime.advance(2 * SKEW_MS);
+      await b.signIn("undated", USER, { signedInAtMs: undefined });
+      expect(await landing({ a, world })).toBe("removed");
+    });
+
+    test("an older sign-out that is there does not stand for it: what waits elsewhere must be younger than both", async () => {
+      const world = partitionWorld();
+      const [a, b, c] = [world.node(), world.node(), world.node()];
+      await b.partitions.signOut(USER);
+      down(c);
+      await world.runtime.advance(2 * SKEW_MS);
+      await c.signIn("between");
+      await world.runtime.advance(2 * SKEW_MS);
+      down(a);
+      await a.partitions.signOut(USER);
+      expect(await landing({ a, world })).toBe("removed");
+      expect(await landing({ a: c, world })).toBe("removed");
+    });
   });
 
   test("a sign-in after it, in the same process, is stored after it", async () => {
@@ -345,6 +413,27 @@ describe("everywhere", () => {
     expect(await world.node().sees()).toBe("removed");
     expect(await world.node().sees(obo("x"))).toBe("removed");
     expect((await world.node().partitions.account(ACCOUNT)).signedOutAtMs).toBeDefined();
+  });
+
+  test("that waits ends no partition of an assertion that was issued after it", async () => {
+    const world = partitionWorld();
+    const [a, b] = [world.node(), world.node()];
+    down(a);
+    const issuedAtMs = world.runtime.now();
+    expect(await a.partitions.signOutEverywhere(ACCOUNT, [USER])).toEqual(PENDING);
+    await world.runtime.advance(2 * SKEW_MS);
+    for (const [name, signedInAtMs] of [
+      ["old", issuedAtMs],
+      ["new", world.runtime.now()],
+    ] as const) {
+      await world.drive(b.partitions.list(ACCOUNT, entry(name)));
+      await b.signIn(name, obo(name), { signsIn: false, signedInAtMs });
+    }
+    a.link.heal();
+    await world.runtime.advance(LONG_MS);
+    expect(await world.node().sees(obo("old"))).toBe("removed");
+    expect(await world.node().sees(obo("new"))).toBe("at-new");
+    expect(await a.sees(obo("new"))).toBe("at-new");
   });
 
   test("is not done before its stamp is in the store, although every partition has been ended", async () => {

@@ -3,6 +3,7 @@ import type { CacheBlob } from "../../src/blob/entities.ts";
 import { createKeyRing, type KeyRing } from "../../src/envelope/key-ring.ts";
 import { createSealer } from "../../src/envelope/sealer.ts";
 import { createRecordCodec } from "../../src/partitions/codec.ts";
+import type { Change } from "../../src/partitions/change.ts";
 import { accountPartition, oboPartition, userPartition } from "../../src/partitions/partition.ts";
 import type { Partition } from "../../src/partitions/partition.ts";
 import { createPartitions, type Partitions } from "../../src/partitions/partitions.ts";
@@ -35,6 +36,7 @@ export const ACCOUNT = accountPartition(SCOPE, HOME);
 export const obo = (assertion: string): Partition => oboPartition(SCOPE, assertion);
 export const BOUND_MS = 5_000;
 export const STALE_MS = 60_000;
+export const SKEW_MS = 10_000;
 
 export function keyRing(id: string, ...others: string[]): KeyRing {
   const key = (name: string): Uint8Array => new Uint8Array(32).fill(name.charCodeAt(0));
@@ -64,7 +66,7 @@ export interface PartitionNode {
   /** How often something was reported. */
   reported(type: TokenkeepEvent["type"]): number;
   /** A person signs in; `name` makes the tokens recognisable. */
-  signIn(name: string, partition?: Partition): Promise<SaveOutcome>;
+  signIn(name: string, partition?: Partition, change?: Partial<Change>): Promise<SaveOutcome>;
   /** A token for another scope: reads, and what it got is for {@link Renewal.save}. */
   renew(name: string, scope?: string): Promise<Renewal>;
   /** The tokens as this process sees them, or the status of the partition. */
@@ -159,6 +161,7 @@ function createNode(runtime: FakeRuntime, store: MemoryStore, options: NodeOptio
     runtime,
     retention: { ...defaultRetention, ...options.retention },
     unsavedMaxBytes: options.unsavedMaxBytes ?? 1_000_000,
+    maxClockSkewMs: SKEW_MS,
     emit,
   });
   return {
@@ -167,13 +170,14 @@ function createNode(runtime: FakeRuntime, store: MemoryStore, options: NodeOptio
     partitions,
     events,
     reported: (type) => events.filter((event) => event.type === type).length,
-    signIn: (name, partition = USER) =>
+    signIn: (name, partition = USER, change = {}) =>
       partitions.save(partition, {
         creates: true,
         signsIn: true,
         base: undefined,
         mine: signInBlob(name),
         strengthens: true,
+        ...change,
       }),
     async renew(name, scope = "mail.read") {
       const state = await partitions.read(USER);

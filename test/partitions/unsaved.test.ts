@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { appPartition, userPartition, type Partition } from "../../src/partitions/partition.ts";
 import {
+  ACCOUNT,
   BOUND_MS,
   SCOPE,
+  SKEW_MS,
   USER,
   accessTokensOf,
   keyRing,
@@ -11,6 +13,7 @@ import {
   refreshTokenOf,
   signInBlob,
   type PartitionNode,
+  type PartitionWorld,
 } from "./support.ts";
 
 const LONG_MS = 120_000;
@@ -131,16 +134,138 @@ describe("a result that the store does not take", () => {
     );
   });
 
-  test("of a sign-in does not come back after a younger sign-out", async () => {
-    const world = partitionWorld();
-    const [a, b] = [world.node(), world.node()];
-    down(a);
-    await a.signIn("waits");
-    await b.signIn("one");
-    await b.partitions.signOut(USER);
-    a.link.heal();
-    await world.runtime.advance(LONG_MS);
-    expect(await world.node().sees()).toBe("removed");
+  describe("and is a sign-in", () => {
+    async function afterHealing(world: PartitionWorld, node: PartitionNode): Promise<string> {
+      node.link.heal();
+      await world.runtime.advance(LONG_MS);
+      expect(node.partitions.unsaved.size).toBe(0);
+      const there = await world.node().sees();
+      expect(await node.sees()).toBe(there);
+      return there;
+    }
+
+    test("does not come back after a younger sign-out", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      down(a);
+      await a.signIn("waits");
+      await b.signIn("one");
+      await b.partitions.signOut(USER);
+      expect(await afterHealing(world, a)).toBe("removed");
+    });
+
+    test("does not come back after a younger sign-out that ended only what the sign-in knew of", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      down(a);
+      await a.signIn("waits");
+      await world.runtime.advance(2 * SKEW_MS);
+      await b.partitions.signOut(USER);
+      expect(await afterHealing(world, a)).toBe("removed");
+    });
+
+    test("comes after an older sign-out, however many lives that one had seen", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      down(a);
+      for (const name of ["one", "two", "three"]) await b.signIn(name);
+      await b.partitions.signOut(USER);
+      await world.runtime.advance(2 * SKEW_MS);
+      await a.signIn("waits");
+      expect(await afterHealing(world, a)).toBe("at-waits");
+      expect(await b.signIn("next")).toMatchObject({ saved: true });
+    });
+
+    test("is given up in doubt, closer to a sign-out than clocks may differ", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      down(a);
+      await b.partitions.signOut(USER);
+      await world.runtime.advance(SKEW_MS);
+      await a.signIn("waits");
+      expect(await afterHealing(world, a)).toBe("removed");
+    });
+
+    test("comes after a sign-out that it knew of, whatever the clocks say", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await b.partitions.signOut(USER);
+      expect(await a.sees()).toBe("removed");
+      down(a);
+      await a.signIn("waits", USER, { signedInAtMs: world.runtime.now() - LONG_MS });
+      expect(await afterHealing(world, a)).toBe("at-waits");
+    });
+
+    test("does not join a life that began after the sign-out that ended it", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      down(a);
+      await a.signIn("waits");
+      await b.partitions.signOut(USER);
+      await b.signIn("two");
+      expect(await afterHealing(world, a)).toBe("at-two");
+    });
+
+    test("behind a sign-out that waits too, leaves a life alone that began after both", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      down(a);
+      await a.partitions.signOut(USER);
+      await a.signIn("waits");
+      await world.runtime.advance(2 * SKEW_MS);
+      await b.partitions.signOut(USER);
+      await b.signIn("two");
+      expect(await afterHealing(world, a)).toBe("at-two");
+    });
+
+    test("behind a sign-out that waits too, replaces what that one ends", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      down(a);
+      await b.partitions.signOut(USER);
+      await b.signIn("two");
+      await a.partitions.signOut(USER);
+      await a.signIn("waits");
+      expect(await afterHealing(world, a)).toBe("at-waits");
+    });
+
+    test("goes on under one name over the sign-out of the life it had joined: what is renewed from it is kept", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node({ chaos: { backplane: false } }), world.node()];
+      await a.signIn("one");
+      down(a);
+      await b.partitions.signOut(USER);
+      await a.signIn("waits", USER, { signedInAtMs: world.runtime.now() + 2 * SKEW_MS });
+      await world.runtime.advance(BOUND_MS);
+      a.link.heal();
+      const renewal = await a.renew("renewed");
+      await world.drive(a.partitions.drain());
+      expect(await renewal.save()).toMatchObject({ saved: true });
+      expect(await world.node().sees()).toBe("at-renewed at-waits");
+    });
+
+    test("whose replay landed although its answer was lost keeps the place it has by then", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await b.signIn("one");
+      down(a);
+      await a.signIn("waits");
+      a.link.heal();
+      a.link.loseAnswer("put");
+      a.link.interleave("put", () => {
+        a.link.fail("get");
+        return Promise.resolve();
+      });
+      expect(await world.drive(a.partitions.drain())).toBe(1);
+      await (await world.node().renew("renewed")).save();
+      await world.runtime.advance(LONG_MS);
+      const state = await world.node().partitions.read(USER);
+      expect(state.status === "present" && refreshTokenOf(state.record)).toBe("rt-renewed");
+    });
   });
 
   test("of a sign-in takes its place on top of older tokens that it did not know of", async () => {
@@ -216,9 +341,11 @@ describe("the memory for such results", () => {
     expect(await node.sees(user("u3"))).toBe("at-x");
   });
 
-  test("a sign-out is never given up for lack of room, nor with the tokens that came after it", async () => {
+  const SIGN_OUT_BYTES = 512;
+
+  test("a sign-out that waits is never given up for lack of room, nor with the tokens that came after it", async () => {
     const world = partitionWorld();
-    const node = world.node({ unsavedMaxBytes: 1 });
+    const node = world.node({ unsavedMaxBytes: SIGN_OUT_BYTES });
     await node.signIn("one");
     down(node);
     await node.partitions.signOut(USER);
@@ -227,6 +354,51 @@ describe("the memory for such results", () => {
     node.link.heal();
     await world.runtime.advance(LONG_MS);
     expect(await world.node().sees()).toBe("removed");
+  });
+
+  test("tokens give way to a sign-out", async () => {
+    const world = partitionWorld();
+    const node = world.node({ unsavedMaxBytes: 2_500 });
+    down(node);
+    await create(node, user("u1"));
+    await node.partitions.signOut(user("u2"));
+    await node.partitions.signOut(user("u3"));
+    expect(node.partitions.unsaved.bytes).toBeLessThanOrEqual(2_500);
+    await expect(node.sees(user("u1"))).rejects.toMatchObject({ retryable: true });
+    expect(await node.sees(user("u2"))).toBe("removed");
+  });
+
+  test("is bounded for sign-outs too: one for which there is no room fails, and says that nothing was done", async () => {
+    const world = partitionWorld();
+    const node = world.node({ unsavedMaxBytes: 2 * SIGN_OUT_BYTES });
+    await create(node, user("u3"));
+    down(node);
+    for (const name of ["u1", "u2"]) {
+      expect(await node.partitions.signOut(user(name))).toMatchObject({ status: "pending" });
+    }
+    await expect(node.partitions.signOut(user("u3"))).rejects.toMatchObject({
+      code: "ERR_UNSAVED_FULL",
+      retryable: true,
+    });
+    const everywhere = node.partitions.signOutEverywhere(ACCOUNT, [user("u3")]);
+    await expect(everywhere).rejects.toMatchObject({ code: "ERR_UNSAVED_FULL" });
+    expect(node.partitions.unsaved).toMatchObject({ size: 2, bytes: 2 * SIGN_OUT_BYTES });
+    expect(node.events).toContainEqual(expect.objectContaining({ type: "unsaved-dropped", reason: "limit" }));
+    node.link.heal();
+    expect(await node.sees(user("u3"))).toBe("at-x");
+    expect(await node.partitions.signOut(user("u3"))).toMatchObject({ status: "done" });
+    await world.runtime.advance(LONG_MS);
+    for (const name of ["u1", "u2"]) expect(await world.node().sees(user(name))).toBe("removed");
+  });
+
+  test("sign-outs on their way to a healthy store push nothing out of it", async () => {
+    const world = partitionWorld();
+    const node = world.node({ unsavedMaxBytes: 2_500 });
+    node.link.fail("all", { times: Infinity, key: ":u1" });
+    await create(node, user("u1"));
+    const bytes = node.partitions.unsaved.bytes;
+    await Promise.all(["a", "b", "c", "d", "e"].map((name) => node.partitions.signOut(user(name))));
+    expect(node.partitions.unsaved).toMatchObject({ size: 1, bytes, dropped: 0 });
   });
 });
 

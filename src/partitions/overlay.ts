@@ -1,0 +1,62 @@
+/** What results that wait make of what the store holds by now. Pure. */
+import type { CacheBlob } from "../blob/entities.ts";
+import { sameJson } from "../blob/json.ts";
+import { applyChange, type Applied, type ApplyContext, type Change, type Current } from "./change.ts";
+import { afterRemoval, isMeant, markerOver } from "./order.ts";
+import type { UnsavedEntry, UnsavedTokens } from "./unsaved.ts";
+
+/** What the partition is for this process: what the store holds, and on it what could not be saved. */
+export function overlay(current: Current, entry: UnsavedEntry | undefined, context: ApplyContext): Current {
+  if (!entry || entry.kind === "stamp") return current;
+  if (entry.kind === "removal") return afterRemoval(current, entry.marker, context.maxClockSkewMs);
+  const applied = applyEntry(current, entry, context);
+  return "next" in applied ? applied.next : current;
+}
+
+/** Applies waiting tokens to what the store holds by now. */
+export function applyEntry(current: Current, entry: UnsavedTokens, context: ApplyContext): Applied {
+  const { after, place } = entry;
+  // The life that these tokens began came after that sign-out, and is not what it meant to end.
+  const isOurs = current?.type === "tokens" && current.incarnation === place.incarnation;
+  if (!after || isOurs || !isMeant(current, after, context.maxClockSkewMs)) {
+    return applyChange(current, changeOf(entry, current, entry.over), context);
+  }
+  // Whatever that sign-out ends, the sign-in behind it comes after.
+  const there = markerOver(current, after);
+  return applyChange(there, changeOf(entry, there, there.removedAtMs), context);
+}
+
+/** The change that brings a waiting entry's tokens into whatever the store holds by now. */
+function changeOf(entry: UnsavedTokens, there: Current, over: number | undefined): Change {
+  return {
+    creates: entry.creates,
+    signsIn: entry.signsIn,
+    // A sign-in on top of a waiting refresh must not take for known what the refresh began with: over a sign-out,
+    // or nothing, even the account would be missing then.
+    base: entry.creates ? undefined : entry.base,
+    mine: entry.creates && there ? ownResults(entry) : entry.record.blob,
+    strengthens: entry.strengthens,
+    signedInAtMs: entry.record.signedInAtMs,
+    place: entry.place,
+    waited: { over },
+  };
+}
+
+/**
+ * A sign-in has no base to be compared with, so everything in its record would count as new: tokens of the life
+ * it was built on would displace younger ones, or come back after that life was ended.
+ */
+function ownResults({ record, beneath }: UnsavedTokens): CacheBlob {
+  if (!beneath) return record.blob;
+  const own = <E extends object>(
+    mine: Readonly<Record<string, E>>,
+    known: Readonly<Record<string, E>>,
+  ): Record<string, E> =>
+    Object.fromEntries(Object.entries(mine).filter(([key, entity]) => !sameJson(entity, known[key])));
+  return {
+    ...record.blob,
+    AccessToken: own(record.blob.AccessToken, beneath.AccessToken),
+    RefreshToken: own(record.blob.RefreshToken, beneath.RefreshToken),
+    IdToken: own(record.blob.IdToken, beneath.IdToken),
+  };
+}
