@@ -129,13 +129,43 @@ const BREAKS: Readonly<Record<string, Break>> = {
       },
     ],
   },
-  "younger grant": {
+  "order of a waiting sign-in": {
     about: "a sign-in that is replayed survives any sign-out",
     rewrites: [
       {
         file: "partitions/change.ts",
-        find: "return change.signsIn && (change.grant === undefined || change.grant > marker.grant);",
-        replace: "return marker !== undefined && change.signsIn;",
+        find: "return !knewOfIt && !isSurelyLater(signedInAtMs, endedMs, maxClockSkewMs);",
+        replace: "return !knewOfIt && signedInAtMs === maxClockSkewMs && isSurelyLater(0, 0, 0);",
+      },
+    ],
+  },
+  "order of a waiting sign-out": {
+    about: "a sign-out that is replayed ends whatever is there by then",
+    rewrites: [
+      {
+        file: "partitions/order.ts",
+        find: "return !isSurelyLater(current.signedInAtMs, removal.removedAtMs, maxClockSkewMs);",
+        replace: "return maxClockSkewMs >= 0;",
+      },
+    ],
+  },
+  "clock skew": {
+    about: "what waited is put in order by clocks that are taken to be equal",
+    rewrites: [
+      {
+        file: "partitions/order.ts",
+        find: "return atMs !== undefined && atMs > thanMs + maxClockSkewMs;",
+        replace: "return atMs !== undefined && atMs > thanMs + 0 * maxClockSkewMs;",
+      },
+    ],
+  },
+  "sign-out before a life": {
+    about: "a sign-in that waited joins whatever life has begun since",
+    rewrites: [
+      {
+        file: "partitions/change.ts",
+        find: "    ? current.afterMs\n",
+        replace: "    ? undefined\n",
       },
     ],
   },
@@ -163,7 +193,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     about: "a replayed sign-in brings along what it was built on",
     rewrites: [
       {
-        file: "partitions/unsaved.ts",
+        file: "partitions/overlay.ts",
         find: "mine: entry.creates && there ? ownResults(entry) : entry.record.blob,",
         replace: "mine: there ? entry.record.blob : entry.record.blob,",
       },

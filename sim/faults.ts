@@ -42,6 +42,8 @@ export interface Faults {
 
 /** How long the shortest budget of a call is, and a little less, because two calls may have to share one. */
 const SHORTEST_BUDGET_MS = 250;
+/** No failures: every promise holds with them. */
+const HARMLESS: ReadonlySet<FaultKind> = new Set(["slow", "half-open", "resent-late", "clock-jump"]);
 
 export function createFaults(profile: Profile, prng: Prng, nowMs: () => number): Faults {
   const counts = new Map<FaultKind, number>();
@@ -62,8 +64,7 @@ export function createFaults(profile: Profile, prng: Prng, nowMs: () => number):
 
   function note(kind: FaultKind, who?: number, lastsMs = 0): void {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
-    // A slow answer is no failure: every promise holds with it.
-    if (kind !== "slow" && kind !== "half-open" && kind !== "resent-late") {
+    if (!HARMLESS.has(kind)) {
       troubles.push({ until: nowMs() + lastsMs, kind, who });
     }
   }

@@ -14,7 +14,8 @@ import { API_ID, HOME, WEB_ID, WORLD_START_MS } from "./cast.ts";
 export interface Machine {
   readonly number: number;
   readonly role: "web" | "worker";
-  readonly skewMs: number;
+  /** How far its wall clock is off, ms; jumps now and then. */
+  skewMs: number;
   process: Process | undefined;
 }
 

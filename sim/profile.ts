@@ -21,6 +21,7 @@ const FAULT_KINDS = [
   "provider-5xx",
   "provider-reset",
   "provider-answer-lost",
+  "clock-jump",
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -28,7 +29,7 @@ export type FaultKind = (typeof FAULT_KINDS)[number];
 export interface Profile {
   readonly seed: number;
   readonly roles: readonly ("web" | "worker")[];
-  /** How far each node's wall clock is off, ms. */
+  /** How far each node's wall clock is off at first, ms. */
   readonly skewsMs: readonly number[];
   readonly maxSkewMs: number;
   readonly users: number;

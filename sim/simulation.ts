@@ -121,7 +121,10 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     },
     checker,
     machines,
-    cacheOptions: { refreshTokens: profile.refreshTokens },
+    cacheOptions: {
+      refreshTokens: profile.refreshTokens,
+      maxClockSkewMs: 2 * profile.maxSkewMs + 1,
+    },
     processes: () => machines.flatMap((machine) => machine.process ?? []),
   };
   parts.world = world;
@@ -149,7 +152,9 @@ async function rest(world: World): Promise<void> {
 
 async function settle(world: World): Promise<void> {
   const { scheduler, checker } = world;
-  const until = scheduler.nowMs + REST_MS;
+  // A process that is frozen notices nothing of the healing until it thaws.
+  const thawed = Math.max(scheduler.nowMs, ...world.processes().map((process) => process.frozenUntil));
+  const until = thawed + REST_MS;
   const limit = scheduler.steps + REST_STEPS;
   while (!checker.violation && (scheduler.nextAt() ?? Number.POSITIVE_INFINITY) <= until) {
     await scheduler.step();

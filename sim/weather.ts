@@ -1,7 +1,6 @@
 /** What befalls the run as a whole: outages, pauses, losses. */
-import { SIGN_IN_SCOPES } from "./cast.ts";
-import type { Machine } from "./process.ts";
 import type { FaultKind } from "./profile.ts";
+import { divide, isolate, revoke } from "./scenes.ts";
 import type { World } from "./world.ts";
 
 export interface Weather {
@@ -26,6 +25,7 @@ const DISTURBANCES: readonly Disturbance[] = [
   "evict",
   "restore",
   "full",
+  "clock-jump",
 ];
 
 export function createWeather(): Weather {
@@ -70,6 +70,7 @@ export function createWeather(): Weather {
         faults.note(kind, undefined, lastsMs);
         return history.add(`! the store is down for ${Math.round(lastsMs)} ms`);
       case "cut-off":
+        if (prng.chance(0.2)) return divide(world, machine, cutOff);
         if (profile.maxStaleMs <= 20_000 && prng.chance(0.2)) return isolate(world, machine, cutOff);
         cutOff.set(machine.number, Math.max(cutOff.get(machine.number) ?? 0, until));
         faults.note(kind, machine.number, lastsMs);
@@ -83,6 +84,10 @@ export function createWeather(): Weather {
         machine.process.frozenUntil = until;
         faults.note(kind, machine.number, lastsMs);
         return history.add(`! ${machine.process.name} is frozen for ${Math.round(lastsMs)} ms`);
+      case "clock-jump":
+        machine.skewMs = prng.int(-profile.maxSkewMs, profile.maxSkewMs);
+        faults.note(kind, machine.number);
+        return history.add(`! the clock of ${where} jumps: it is off by ${machine.skewMs} ms now`);
       case "crash":
         return machine.process?.crash("out of the blue");
       case "evict": {
@@ -122,46 +127,4 @@ export function createWeather(): Weather {
       deaf.clear();
     },
   };
-}
-
-/** A machine that has somebody's tokens hears nothing of their sign-out until its copies are too old to be served. */
-function isolate(world: World, machine: Machine, cutOff: Map<number, number>): void {
-  const { scheduler, operations, machines, faults, history } = world;
-  const prng = world.prng.weather;
-  const user = operations.pickUser(prng);
-  const other = prng.pick(machines);
-  const ask = (): void => {
-    const process = machine.process;
-    if (process) operations.silent(process, user, { kind: "silent", scopes: SIGN_IN_SCOPES });
-  };
-  ask();
-  const lastsMs = world.profile.maxStaleMs + 8_000;
-  scheduler.after(500, undefined, () => {
-    cutOff.set(machine.number, Math.max(cutOff.get(machine.number) ?? 0, scheduler.nowMs + lastsMs));
-    faults.note("cut-off", machine.number, lastsMs);
-    history.add(`! machine ${machine.number} is alone for ${lastsMs} ms`);
-  });
-  scheduler.after(1_500, undefined, () => {
-    if (other.process && other !== machine) operations.signOut(other.process, user);
-  });
-  scheduler.after(world.profile.maxStaleMs + 5_000, undefined, ask);
-}
-
-/** The user's administrator ends all their sign-ins, while somebody acts for them and they sign in again. */
-function revoke(world: World): void {
-  const prng = world.prng.weather;
-  const { scheduler, operations, machines } = world;
-  const user = operations.pickUser(prng);
-  for (const act of ["silent", "silent", "sign-in", "silent", "silent"] as const) {
-    const { number } = prng.pick(machines);
-    scheduler.after(prng.wait(25), undefined, () => {
-      const process = machines[number]?.process;
-      if (!process) return;
-      if (act === "sign-in") operations.signIn(process, user);
-      else operations.silent(process, user, { kind: "force", scopes: SIGN_IN_SCOPES });
-    });
-  }
-  world.history.add(`! the provider ends all sign-ins of ${user}`);
-  world.ledger.revoked(user, world.scheduler.nowMs);
-  world.provider.authority.revokeUser(`${user}@contoso.example`);
 }

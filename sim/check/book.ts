@@ -130,15 +130,31 @@ export function holds(book: Book, signOut: Operation, key: string): boolean {
   return signedOut?.status === "done" && signedOut.durable && lost < signOut.begin;
 }
 
-/**
- * True if the whole sign-in lay before the sign-out began: what came from it is over then. A sign-in that could
- * not be saved is known to its own process alone; elsewhere its replay survives a sign-out whose life had a
- * lower grant (design, section 6: "survives a marker only if its grant is younger").
- */
+/** True if the whole sign-in lay before the sign-out began: what came from it is over then. */
 export function endedBy(family: Family | undefined, signOut: Operation): boolean {
   const signIn = family?.signIn;
-  if (!signIn || endOf(signIn) >= signOut.begin) return false;
-  return signIn.saved !== false || signIn.process === signOut.process;
+  return signIn !== undefined && endOf(signIn) < signOut.begin;
+}
+
+/**
+ * How long after a sign-out's end a sign-in may begin and still not be surely the later of the two: both are dated
+ * by clocks that are off by up to `maxSkewMs`, and must be further apart than two clocks can be.
+ */
+function doubtMs(book: Book): number {
+  return 4 * book.world.profile.maxSkewMs + 100;
+}
+
+/**
+ * True if the sign-out may have ended what the sign-in began. It may if it came later, or at the same time. If it
+ * came before, only where one of the two had to wait for the store and the clocks cannot tell: "in doubt the user
+ * is signed out" (SECURITY.md, invariant 3). A process knows the order of what it did itself.
+ */
+export function mayHaveEnded(book: Book, signOut: Operation, signIn: Operation): boolean {
+  if (endOf(signOut) >= signIn.begin) return true;
+  const isPending = signOut.signedOut?.status === "pending";
+  if (signIn.saved === true && !isPending) return false;
+  if (isPending && signOut.process === signIn.process) return false;
+  return signIn.begin <= endOf(signOut) + doubtMs(book);
 }
 
 /** An assertion's age decides; clocks differ, and `iat` has whole seconds. */

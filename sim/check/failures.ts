@@ -2,7 +2,7 @@
 import { TokenkeepError } from "../../src/errors.ts";
 import { describeError } from "../operations.ts";
 import { nameOf, type Operation } from "../operation.ts";
-import { endOf, type Book } from "./book.ts";
+import { endOf, mayHaveEnded, type Book } from "./book.ts";
 
 const CHALLENGES: ReadonlySet<string> = new Set([
   "no_tokens_found",
@@ -53,18 +53,17 @@ function checkChallenge(book: Book, operation: Operation, text: string): void {
   if (operation.kind === "obo") return checkAssertionRefused(book, operation, text);
   const signedIn = visibleSignIn(book, operation);
   if (!signedIn) return;
-  const signedOut = book.signOuts(operation.user, "web").some(
-    (signOut) =>
-      signOut.begin <= endOf(operation) &&
-      // A sign-in that could not be saved is replayed, and its grant may not be younger than an ended life's.
-      (signedIn.saved !== true ||
-        endOf(signOut) >= signedIn.begin ||
-        signOut.signedOut?.status === "pending"),
-  );
+  const signedOut = book
+    .signOuts(operation.user, "web")
+    .some(
+      (signOut) =>
+        signOut.begin <= endOf(operation) &&
+        (mayHaveEnded(book, signOut, signedIn) || isEndedHere(book, signOut, operation)),
+    );
   const key = book.userKey(operation.user);
   if (signedOut || book.wentBack(key) || book.lastLoss(key) >= signedIn.begin) return;
-  // Of sign-ins at the same time any may have won. One that could not be saved is put on top of whatever others
-  // have saved by the time it is replayed.
+  // Of sign-ins at the same time any may have won. One that had to wait "takes the highest grant + 1 when it merges"
+  // (design, section 6): its refresh token takes the place of whatever others have saved by then.
   const refused = [...book.world.ledger.families.values()].some(
     ({ signIn, revokedAt, user }) =>
       user === operation.user &&
@@ -74,6 +73,19 @@ function checkChallenge(book: Book, operation: Operation, text: string): void {
   );
   if (refused) return;
   book.fail("challenge", `${text}, although #${signedIn.id} signed in`);
+}
+
+/**
+ * "Sign-out with the store down removes locally" (design, section 6): as long as it waits there and the store does
+ * not answer, this process knows no better.
+ */
+function isEndedHere(book: Book, signOut: Operation, { process, flightBegin }: Operation): boolean {
+  return (
+    signOut.process === process &&
+    signOut.signedOut?.status === "pending" &&
+    process.cache.unsaved().entries > 0 &&
+    book.world.faults.troubledSince(flightBegin, process.machine.number)
+  );
 }
 
 /** The youngest sign-in that the operation had to find, at the latest when the provider had refused it. */

@@ -30,9 +30,17 @@ function isTooLate(book: Book, operation: Operation, signOut: Operation): boolea
     // What it has forgotten comes back only with a sign-in, whatever the store still says.
     // Where the store has no room for a marker, a refresh that is under way may write again (`durable: false`).
     const isFull = book.world.faults.troubledSince(signOut.begin, undefined, new Set(["full"]));
-    if (signOut.signedOut.durable || (signOut.signedOut.status === "pending" && !isFull)) return true;
+    if (signOut.signedOut.durable) return true;
+    if (signOut.signedOut.status === "pending" && !isFull) return !hasReturned(book, operation, signOut);
   }
   return holds(book, signOut, key) && isPastBound(book, operation, endOf(signOut));
+}
+
+/** "Only a sign-in after it does": a sign-out that waits gives up on a life that somebody has signed in to since. */
+function hasReturned(book: Book, operation: Operation, signOut: Operation): boolean {
+  return book
+    .signIns(operation.user as string)
+    .some((signIn) => endOf(signIn) > signOut.begin && signIn.begin < endOf(operation));
 }
 
 function lossOf(book: Book, key: string, { user }: Operation): number {

@@ -6,7 +6,7 @@ import { WORLD_START_MS } from "../cast.ts";
 import { short } from "../link.ts";
 import type { AccessTokenFacts, Family, RefreshTokenFacts } from "../ledger.ts";
 import type { StoreRecord } from "../store.ts";
-import { endedBy, endOf, holds, isAssertionOver, type Book } from "./book.ts";
+import { endedBy, endOf, holds, isAssertionOver, mayHaveEnded, type Book } from "./book.ts";
 
 export function checkWritten(
   book: Book,
@@ -98,8 +98,6 @@ function checkSignedOut(book: Book, key: string, record: TokenRecord): void {
       ledger.refresh(secret) ?? ledger.access(secret);
     const user = facts?.family?.user;
     if (!facts || user === undefined) continue;
-    // What had to wait is replayed together with the sign-in that followed it; see `endedBy`.
-    if ("operation" in facts && facts.operation?.saved === false) continue;
     const assertion = "assertion" in facts ? facts.assertion : undefined;
     const isObo = key.split(":")[1] === "obo";
     for (const signOut of book.signOuts(user, isObo ? "api" : "web")) {
@@ -169,14 +167,17 @@ function checkRefreshTokensKept(book: Book, before: TokenRecord, after: TokenRec
   }
 }
 
-/** A refused sign-in that could not be saved leaves together with what it had been put on top of; see `endedBy`. */
+/**
+ * A sign-in that had to wait "takes the highest grant + 1 when it merges" (design, section 6), over one that was
+ * saved meanwhile; if the provider refuses its refresh token then, that one leaves, and the other is gone already.
+ */
 function wasCovered(book: Book, user: string): boolean {
   return [...book.world.ledger.families.values()].some(
     (family) => family.user === user && family.signIn?.saved === false && family.revokedAt !== undefined,
   );
 }
 
-/** A sign-in that could not be saved got its grant without knowing what the store holds; see `endedBy`. */
+/** The younger of two sign-ins is who merged later: "a sign-in takes the highest grant + 1 when it merges". */
 function isOlderSignIn(heir: Family, lost: Family): boolean {
   if (!heir.signIn || !lost.signIn || heir.signIn.saved === false) return false;
   return endOf(heir.signIn) < lost.signIn.begin;
@@ -191,10 +192,10 @@ function checkRemovalMeant(book: Book, key: string, before: TokenRecord): void {
   const user = families[0]?.user;
   if (user === undefined) return;
   const isObo = key.split(":")[1] === "obo";
-  const signedIn = Math.max(...families.map((family) => family.signIn?.begin ?? 0));
+  const signIns = families.flatMap((family) => family.signIn ?? []);
   const meant = book
     .signOuts(user, isObo ? "api" : "web")
-    .some((signOut) => endOf(signOut) >= signedIn || signOut.signedOut?.status === "pending");
+    .some((signOut) => signIns.every((signIn) => mayHaveEnded(book, signOut, signIn)));
   if (!meant)
     book.fail("lost", `${short(key)} was removed although nobody signed out since the last sign-in`);
 }

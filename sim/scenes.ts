@@ -1,0 +1,90 @@
+/** Short scenes in which several things come together that seldom meet by chance. */
+import { RESOURCES, SIGN_IN_SCOPES } from "./cast.ts";
+import type { Machine } from "./process.ts";
+import type { World } from "./world.ts";
+
+/** Until when which machine cannot reach the store, virtual ms. */
+type CutOff = Map<number, number>;
+
+function cut(world: World, { number }: Machine, cutOff: CutOff, lastsMs: number): void {
+  cutOff.set(number, Math.max(cutOff.get(number) ?? 0, world.scheduler.nowMs + lastsMs));
+  world.faults.note("cut-off", number, lastsMs);
+  world.history.add(`! machine ${number} is alone for ${Math.round(lastsMs)} ms`);
+}
+
+/**
+ * A user signs in and out on a machine that is alone and on another one, in any order, closer together than clocks
+ * may differ and further apart: what waits must find its place when the machine is back.
+ */
+export function divide(world: World, alone: Machine, cutOff: CutOff): void {
+  const prng = world.prng.weather;
+  const { scheduler, operations, machines, profile } = world;
+  const user = operations.pickUser(prng);
+  const others = machines.filter((machine) => machine !== alone);
+  const look = (machine: Machine): void => {
+    const { process } = machine;
+    if (process) operations.silent(process, user, { kind: "silent", scopes: prng.pick(RESOURCES) });
+  };
+  // What it knows before it is alone, it goes by.
+  look(alone);
+  look(alone);
+  const knowsMs = 300;
+  let atMs = knowsMs;
+  for (let acts = prng.int(2, 5); acts > 0; acts--) {
+    atMs += prng.pick([prng.wait(30), prng.wait(2_000), prng.wait(4 * profile.maxSkewMs + 2_000)]);
+    const { number } = prng.chance(0.5) ? alone : prng.pick(others);
+    const signsIn = prng.chance(0.5);
+    scheduler.after(atMs, undefined, () => {
+      const process = machines[number]?.process;
+      if (!process) return;
+      if (signsIn) operations.signIn(process, user);
+      else operations.signOut(process, user);
+    });
+  }
+  scheduler.after(knowsMs, undefined, () => cut(world, alone, cutOff, atMs - knowsMs + prng.wait(500)));
+  // Somebody looks on the way, and when the machine is back.
+  for (const delayMs of [prng.wait(atMs), atMs + 1_000 + prng.wait(2_000)]) {
+    const machine = prng.pick(machines);
+    scheduler.after(delayMs, undefined, () => look(machine));
+  }
+}
+
+/** A machine that has somebody's tokens hears nothing of their sign-out until its copies are too old to be served. */
+export function isolate(world: World, machine: Machine, cutOff: CutOff): void {
+  const { scheduler, operations, machines } = world;
+  const prng = world.prng.weather;
+  const user = operations.pickUser(prng);
+  const other = prng.pick(machines);
+  const ask = (): void => {
+    const process = machine.process;
+    if (process) operations.silent(process, user, { kind: "silent", scopes: SIGN_IN_SCOPES });
+  };
+  ask();
+  const lastsMs = world.profile.maxStaleMs + 8_000;
+  scheduler.after(500, undefined, () => {
+    cut(world, machine, cutOff, lastsMs);
+  });
+  scheduler.after(1_500, undefined, () => {
+    if (other.process && other !== machine) operations.signOut(other.process, user);
+  });
+  scheduler.after(world.profile.maxStaleMs + 5_000, undefined, ask);
+}
+
+/** The user's administrator ends all their sign-ins, while somebody acts for them and they sign in again. */
+export function revoke(world: World): void {
+  const prng = world.prng.weather;
+  const { scheduler, operations, machines } = world;
+  const user = operations.pickUser(prng);
+  for (const act of ["silent", "silent", "sign-in", "silent", "silent"] as const) {
+    const { number } = prng.pick(machines);
+    scheduler.after(prng.wait(25), undefined, () => {
+      const process = machines[number]?.process;
+      if (!process) return;
+      if (act === "sign-in") operations.signIn(process, user);
+      else operations.silent(process, user, { kind: "force", scopes: SIGN_IN_SCOPES });
+    });
+  }
+  world.history.add(`! the provider ends all sign-ins of ${user}`);
+  world.ledger.revoked(user, world.scheduler.nowMs);
+  world.provider.authority.revokeUser(`${user}@contoso.example`);
+}
