@@ -3,7 +3,7 @@ import type { AccountActivityStore } from "../store/account-activity-store.ts";
 import type { RefreshLease } from "../store/refresh-lease.ts";
 import type { StoreCalls } from "./store-calls.ts";
 
-/** A page of a large index may have to be searched for. */
+/** A page of everybody's rows may have to be searched for; one account's are found by its id, while a user waits. */
 const LIST_BUDGET_MS = 15_000;
 
 /** Leases wait as long as writes do. One that is granted after its caller has given up is given back. */
@@ -30,6 +30,8 @@ export function guardActivity(store: AccountActivityStore, calls: StoreCalls): A
     put: (row, options) => calls.run("writes", "activity put", () => store.put(row, options)),
     delete: (key, options) => calls.run("writes", "activity delete", () => store.delete(key, options)),
     list: (query) =>
-      calls.run("reads", "activity list", () => store.list(query), { budgetMs: LIST_BUDGET_MS }),
+      calls.run("reads", "activity list", () => store.list(query), {
+        budgetMs: query.homeAccountId === undefined ? LIST_BUDGET_MS : calls.budgets.write,
+      }),
   };
 }
