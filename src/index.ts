@@ -14,6 +14,9 @@ export { createPublicClient } from "./client/public-client.ts";
 export type { PublicClient, PublicClientOptions } from "./client/public-client.ts";
 export type { CacheRefreshReason, ResultMetadata, TokenResult, TokenSource } from "./client/result.ts";
 
+export type { CacheClient, CacheClientOptions } from "./msal/cache-client.ts";
+export type { ImportOutcome } from "./msal/import-blob.ts";
+
 export { createKeyRing, generateKey, parseKeys } from "./envelope/key-ring.ts";
 export type { KeyEntry, KeyRing, KeyRingOptions } from "./envelope/key-ring.ts";
 export { keysFromEnv, keysFromFile, writeNewKeyFile } from "./envelope/providers.ts";

@@ -4,9 +4,12 @@ import { checkedFilter } from "./activity/accounts-filter.ts";
 import { createActivity, type AccountsFilter, type Activity, type IsGone } from "./activity/activity.ts";
 import { memoryActivity } from "./adapters/memory-activity.ts";
 import { memoryStore } from "./adapters/memory.ts";
+import { checkMethods, checkObject, checkOptionNames } from "./checks.ts";
 import { createKeyRing, type KeyRing } from "./envelope/key-ring.ts";
 import { createSealer, type Sealer } from "./envelope/sealer.ts";
 import { OptionsError, type TokenkeepError } from "./errors.ts";
+import { createCacheClient, type CacheClient, type CacheClientOptions } from "./msal/cache-client.ts";
+import { importBlob, type DoorContext, type ImportOutcome } from "./msal/import-blob.ts";
 import { createPartitionPlugin } from "./msal/partition-plugin.ts";
 import type { ICachePlugin } from "./msal/types.ts";
 import { closedError, createOperations } from "./partitions/operations.ts";
@@ -77,6 +80,18 @@ export interface TokenCache<Properties = unknown> {
    * given. Use one client object per partition; docs/own-client.md says what a plugin cannot protect.
    */
   plugin(partition: Partition): ICachePlugin;
+  /**
+   * The cache client for people who stay on MSAL's own `DistributedCachePlugin`, in place of a plain Redis
+   * wrapper. It protects less than {@link plugin} does; docs/own-client.md says what.
+   * @throws {OptionsError} naming the option
+   */
+  cacheClient(options: CacheClientOptions): CacheClient;
+  /**
+   * Takes over what another cache has kept for one partition: MSAL's JSON, in any of its SDKs. What is there
+   * already stays, a sign-out is not undone, entries of others are left out. The user's activity row is made too.
+   * @throws `ERR_BLOB_INVALID`, and retryable store errors
+   */
+  importBlob(partition: Partition, json: string): Promise<ImportOutcome>;
   /** What an operator should know about the store. */
   inspect(): Promise<Finding[]>;
   /** How much waits in memory for a store that does not answer, and how many were given up for want of room. */
@@ -130,6 +145,11 @@ export function createTokenCache<Properties = unknown>(
     accounts: (filter = {}) =>
       listAccounts(open(), checkedFilter(filter)) as AsyncIterableIterator<AccountActivity<Properties>>,
     plugin: (partition) => createPartitionPlugin(open().partitions, checkedPartition(partition), emit),
+    cacheClient: (client) => createCacheClient(doorOf(open()), checkedCacheClient(client)),
+    importBlob(partition, json) {
+      const parts = open();
+      return parts.run(() => importBlob(doorOf(parts), checkedPartition(partition), json));
+    },
     inspect: async () => (await store.inspect?.()) ?? [],
     async purgeExpired() {
       const records = await open().purgeRecords();
@@ -294,6 +314,27 @@ function isGoneFor({ partitions, namespace }: CacheParts): IsGone {
     }
   };
 }
+
+function doorOf({ partitions, activity, runtime, emit }: CacheParts): DoorContext {
+  return { partitions, activity, runtime, emit };
+}
+
+function checkedCacheClient(options: CacheClientOptions): CacheClientOptions {
+  checkObject(options, "options");
+  checkOptionNames(options, CACHE_CLIENT, "cacheClient");
+  const { partition, migrateFrom } = options;
+  if (typeof partition !== "function") throw new OptionsError("partition", "must be a function");
+  if (migrateFrom !== undefined) checkMethods(migrateFrom, "migrateFrom", ["get"], "a cache client");
+  return {
+    ...options,
+    partition(key) {
+      const found = partition(key);
+      return found === undefined ? undefined : checkedPartition(found);
+    },
+  };
+}
+
+const CACHE_CLIENT = new Set(["partition", "migrateFrom"]);
 
 /** A partition of another make might be the key of somebody else's tokens. */
 function checkedPartition(partition: Partition): Partition {

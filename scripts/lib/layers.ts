@@ -38,7 +38,7 @@ export const LAYERS: readonly Layer[] = [
   { name: "activity", imports: PORTS, packages: [] },
   // node:fs, node:path: the spill folder, and nothing else here touches a disk.
   { name: "partitions", imports: PARTITIONS, packages: ["node:crypto", "node:fs", "node:path"] },
-  { name: "msal", imports: MSAL, packages: ["@azure/msal-node", "node:crypto"] },
+  { name: "msal", imports: MSAL, packages: ["@azure/msal-node", "lru-cache", "node:crypto"] },
   { name: "adapters/shared", imports: [...GROUND, "store"], packages: [] },
   { name: "adapters/memory", imports: ADAPTER, packages: [] },
   { name: "adapters/sqlite", imports: ADAPTER, packages: ["node:fs", "node:path", "node:sqlite"] },

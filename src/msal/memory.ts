@@ -1,6 +1,7 @@
 /** What tokenkeep does to the memory of an MSAL client: through its public `TokenCache` only. */
 import { blobFromObject, SECTIONS, serializeBlob, type CacheBlob } from "../blob/entities.ts";
 import { canonicalHomeAccountId } from "../partitions/partition.ts";
+import { TokenkeepError } from "../errors.ts";
 import type { ISerializableTokenCache, TokenCache } from "@azure/msal-node";
 
 /** MSAL keeps what it learned about authorities in the same store; it is nobody's token and may stay. */
@@ -21,7 +22,18 @@ export function replaceMemory(cache: ISerializableTokenCache, blob: CacheBlob): 
 
 /** What an MSAL client holds now, unknown fields and sections of the loaded blob included. */
 export function readMemory(cache: ISerializableTokenCache): CacheBlob {
-  return blobFromObject(normalised(JSON.parse(cache.serialize())));
+  return blobOfMemory(cache.serialize());
+}
+
+/** What MSAL's JSON says. @throws `ERR_BLOB_INVALID`; the error quotes nothing of the text. */
+export function blobOfMemory(text: string): CacheBlob {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new TokenkeepError("ERR_BLOB_INVALID", "not a cache blob: it is not JSON");
+  }
+  return blobFromObject(normalised(value));
 }
 
 type Section = Record<string, Record<string, unknown>>;
@@ -31,8 +43,10 @@ type Section = Record<string, Record<string, unknown>>;
  * whole answer unstorable, and Entra ID's home account ids compare without case.
  */
 function normalised(blob: unknown): unknown {
+  if (typeof blob !== "object" || blob === null) return blob;
   for (const section of SECTIONS) {
     for (const entity of Object.values((blob as Record<string, Section | undefined>)[section] ?? {})) {
+      if (typeof entity !== "object" || entity === null) continue;
       for (const [field, value] of Object.entries(entity)) {
         if (typeof value === "number" || typeof value === "boolean") entity[field] = `${value}`;
       }

@@ -22,6 +22,23 @@ export function assertOwnEntries(partition: Partition, base: CacheBlob, mine: Ca
   }
 }
 
+/** Only the entries that belong into the partition; for doors whose memory may hold others'. */
+export function entriesOf(partition: Partition, blob: CacheBlob): CacheBlob {
+  const own = <E extends { readonly home_account_id: string }>(
+    section: Readonly<Record<string, E>>,
+  ): Record<string, E> =>
+    Object.fromEntries(
+      Object.entries(section).filter(([, entity]) => belongs(partition, entity.home_account_id)),
+    );
+  return {
+    ...blob,
+    Account: own(blob.Account),
+    IdToken: own(blob.IdToken),
+    AccessToken: own(blob.AccessToken),
+    RefreshToken: own(blob.RefreshToken),
+  };
+}
+
 /**
  * Refuses an answer that names another account than the one asked for. MSAL hands it to the caller, and
  * quietly stores nothing (msal-node 7.2.1), so the entries alone do not show it.

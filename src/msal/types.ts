@@ -24,6 +24,7 @@ export type {
   Configuration,
   DeviceCodeRequest,
   IAppTokenProvider,
+  ICacheClient,
   ICachePlugin,
   Logger,
   TokenCache as MsalTokenCache,

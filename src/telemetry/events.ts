@@ -52,6 +52,8 @@ export type TokenkeepEvent =
   | { readonly type: "activity-failed"; readonly partition: string; readonly error: unknown }
   /** Two operations overlapped on one MSAL client; what the first had acquired may not have been stored. */
   | { readonly type: "client-overlap"; readonly partition: string }
+  /** MSAL's memory held entries of other partitions than the one it was to be stored in; they were left out. */
+  | { readonly type: "entries-refused"; readonly partition: string; readonly count: number }
   /** Sealing is off, as asked for by `keys: "unsealed"`. Once per cache. */
   | { readonly type: "unsealed" };
 
