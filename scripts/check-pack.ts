@@ -61,16 +61,19 @@ async function useAsStranger(stranger: Stranger): Promise<void> {
   await step("the store of docs/stores/your-own.md passes the contract under vitest", () =>
     mustRun("npx", ["--no-install", "vitest", "run", "own-store.test.ts"], { cwd }),
   );
-  await step(`memory and SQLite pass the contract on Node.js ${OLDEST_NODE} under node:test`, async () => {
-    const package22 = `node-${process.platform}-${process.arch}@${OLDEST_NODE}`;
-    const node22 = ["-y", "-p", package22, "node"];
-    const version = await mustRun("npx", [...node22, "--version"], { cwd });
-    if (version.trim() !== `v${OLDEST_NODE}`) throw new Error(`that was ${version}`);
-    const output = await mustRun("npx", [...node22, "--test", "oldest-node.test.mjs"], { cwd });
-    const passed = Number(/^\S+ pass (\d+)$/m.exec(output)?.[1] ?? 0);
-    if (passed === 0) throw new Error(`nothing was tested\n${output}`);
-    console.log(`  ${passed} passed`);
-  });
+  await step(
+    `memory, SQLite and files pass the contract on Node.js ${OLDEST_NODE} under node:test`,
+    async () => {
+      const package22 = `node-${process.platform}-${process.arch}@${OLDEST_NODE}`;
+      const node22 = ["-y", "-p", package22, "node"];
+      const version = await mustRun("npx", [...node22, "--version"], { cwd });
+      if (version.trim() !== `v${OLDEST_NODE}`) throw new Error(`that was ${version}`);
+      const output = await mustRun("npx", [...node22, "--test", "oldest-node.test.mjs"], { cwd });
+      const passed = Number(/^\S+ pass (\d+)$/m.exec(output)?.[1] ?? 0);
+      if (passed === 0) throw new Error(`nothing was tested\n${output}`);
+      console.log(`  ${passed} passed`);
+    },
+  );
 }
 
 async function step(promise: string, work: () => Promise<unknown>): Promise<void> {

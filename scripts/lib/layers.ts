@@ -42,6 +42,11 @@ export const LAYERS: readonly Layer[] = [
   { name: "adapters/shared", imports: [...GROUND, "store"], packages: [] },
   { name: "adapters/memory", imports: ADAPTER, packages: [] },
   { name: "adapters/sqlite", imports: ADAPTER, packages: ["node:fs", "node:path", "node:sqlite"] },
+  {
+    name: "adapters/filesystem",
+    imports: ADAPTER,
+    packages: ["node:crypto", "node:fs", "node:fs/promises", "node:os", "node:path"],
+  },
   { name: "options", imports: MSAL, packages: [] },
   // A cache without a store keeps its records in memory.
   {

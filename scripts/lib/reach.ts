@@ -9,6 +9,7 @@ export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
   ".": ["@azure/msal-node", "lru-cache"],
   "./memory": [],
   "./sqlite": ["node:sqlite"],
+  "./filesystem": [],
   "./web": [],
   "./web/express": [],
   "./testing": ["node:http", "node:net"],

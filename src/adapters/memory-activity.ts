@@ -1,11 +1,7 @@
 /** Account activity in this process's own memory. */
+import { matchesQuery } from "./shared/activity-query.ts";
 import { checkLimit } from "./shared/arguments.ts";
-import type {
-  AccountActivityRow,
-  AccountActivityStore,
-  ActivityQuery,
-  StoredActivity,
-} from "../store/account-activity-store.ts";
+import type { AccountActivityStore, StoredActivity } from "../store/account-activity-store.ts";
 
 const MAX_PAGE = 1_000;
 
@@ -38,7 +34,7 @@ export function memoryActivity(): AccountActivityStore {
       for (const key of sortedKeys) {
         if (query.cursor !== undefined && key <= query.cursor) continue;
         const stored = rows.get(key);
-        if (stored === undefined || !matches(stored.row, query)) continue;
+        if (stored === undefined || !matchesQuery(stored.row, query)) continue;
         const last = found.at(-1);
         if (last !== undefined && found.length === query.limit) {
           return { rows: found, cursor: last.row.accountKey };
@@ -53,17 +49,4 @@ export function memoryActivity(): AccountActivityStore {
 function copy({ row, revision }: StoredActivity): StoredActivity {
   const sealed = row.sealedProperties;
   return { row: { ...row, sealedProperties: sealed && new Uint8Array(sealed) }, revision };
-}
-
-function matches(row: AccountActivityRow, query: ActivityQuery): boolean {
-  const { status, activeSince, idleSince, tenantId, homeAccountId, clientId, keyPrefix } = query;
-  return (
-    (status === undefined || [status].flat().includes(row.status)) &&
-    (activeSince === undefined || row.lastActivityAt >= activeSince) &&
-    (idleSince === undefined || row.lastActivityAt < idleSince) &&
-    (tenantId === undefined || row.tenantId === tenantId) &&
-    (homeAccountId === undefined || row.homeAccountId === homeAccountId) &&
-    (clientId === undefined || row.clientId === clientId) &&
-    (keyPrefix === undefined || row.accountKey.startsWith(keyPrefix))
-  );
 }

@@ -88,6 +88,7 @@ describe("docs/options.md", () => {
     ["createSignIn", "src/web/sign-in.ts", "SignInOptions"],
     ["expressSignIn", "src/web/express.ts", "ExpressSignInOptions"],
     ["sqliteStore", "src/adapters/sqlite.ts", "SqliteStoreOptions"],
+    ["filesystemStore", "src/adapters/filesystem.ts", "FilesystemStoreOptions"],
     ["memoryStore", "src/adapters/memory.ts", "MemoryStoreOptions"],
   ])("lists the options of %s and no others", (heading, path, type) => {
     expect(documented(heading).toSorted()).toEqual(propertiesOf(path, type).toSorted());

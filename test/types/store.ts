@@ -1,5 +1,6 @@
 /** Never run: a store is any object of the right shape; nothing has to be extended or imported. */
 import { createTokenCache, type BlobStore, type Store } from "../../src/index.ts";
+import { filesystemStore } from "../../src/adapters/filesystem.ts";
 import { memoryStore } from "../../src/adapters/memory.ts";
 import { sqliteStore } from "../../src/adapters/sqlite.ts";
 import { blobStoreContract } from "../../src/testing/index.ts";
@@ -18,7 +19,12 @@ export const stranger = {
 };
 createTokenCache({ store: stranger, keys: "unsealed" });
 
-export const stores: readonly Store[] = [stranger, memoryStore(), sqliteStore({ path: "tokens.db" })];
+export const stores: readonly Store[] = [
+  stranger,
+  memoryStore(),
+  sqliteStore({ path: "tokens.db" }),
+  filesystemStore({ folder: "tokens" }),
+];
 export const blobStores: readonly BlobStore[] = [stranger];
 
 /** The contract suite takes the runners of others as they are. */

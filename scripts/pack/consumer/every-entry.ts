@@ -11,6 +11,7 @@ import {
   type AccountActivity,
   type Store,
 } from "tokenkeep";
+import { filesystemStore, type FilesystemStoreOptions } from "tokenkeep/filesystem";
 import { memoryStore } from "tokenkeep/memory";
 import { sqliteStore, type SqliteStoreOptions } from "tokenkeep/sqlite";
 import { createLocalAuthority, type LocalAuthority } from "tokenkeep/testing";
@@ -24,6 +25,7 @@ interface Properties {
 export const stores: readonly Store[] = [
   memoryStore(),
   sqliteStore({ path: "tokens.db" } satisfies SqliteStoreOptions),
+  filesystemStore({ folder: "tokens" } satisfies FilesystemStoreOptions),
 ];
 
 export const tokenCache = createTokenCache<Properties>({

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { systemRuntime } from "tokenkeep";
+import { filesystemStore } from "tokenkeep/filesystem";
 import { memoryStore } from "tokenkeep/memory";
 import { sqliteStore } from "tokenkeep/sqlite";
 import {
@@ -40,11 +41,15 @@ async function openMemory() {
   return { store, second: store, advance: runtime.advance, close: async () => {} };
 }
 
-async function openSqlite() {
+const openSqlite = () =>
+  openOnDisk((folder, runtime) => sqliteStore({ path: join(folder, "tokens.db"), runtime }));
+const openFilesystem = () =>
+  openOnDisk((folder, runtime) => filesystemStore({ folder: join(folder, "tokens"), runtime }));
+
+async function openOnDisk(openStore) {
   const folder = mkdtempSync(join(tmpdir(), "tokenkeep-oldest-"));
   const runtime = steeredRuntime();
-  const path = join(folder, "tokens.db");
-  const [store, second] = [sqliteStore({ path, runtime }), sqliteStore({ path, runtime })];
+  const [store, second] = [openStore(folder, runtime), openStore(folder, runtime)];
   return {
     store,
     second,
@@ -89,3 +94,4 @@ function allSuites(name, open, { canFail, messagesReachOthers }) {
 
 allSuites("memory", openMemory, { canFail: false, messagesReachOthers: true });
 allSuites("sqlite", openSqlite, { canFail: true, messagesReachOthers: false });
+allSuites("filesystem", openFilesystem, { canFail: true, messagesReachOthers: true });
