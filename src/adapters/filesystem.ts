@@ -67,6 +67,7 @@ export function filesystemStore(options: FilesystemStoreOptions): FilesystemStor
   const clearing = clearRemains(context).catch(() => undefined);
   return {
     name: "filesystem",
+    patienceMs: lockTimeoutMs + 1_000,
     ...filesystemRecords(calls, records),
     inspect: () => calls.call("inspect", () => inspect(layout, inode, durability)),
     backplane,
