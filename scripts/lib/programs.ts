@@ -7,6 +7,8 @@ export interface Program {
   readonly name: string;
   /** Names it goes by on the search path. */
   readonly commands: readonly string[];
+  /** Folders it is in although they are not on the search path. */
+  readonly folders?: readonly string[];
   /** The variable that names its file, for the tests; set from outside, it is believed. */
   readonly variable: string;
   /** Debian packages that bring it. */
@@ -23,13 +25,43 @@ export const PROGRAMS: readonly Program[] = [
     packages: ["chromium", "fonts-liberation"],
     tests: "signing in with a real browser (test/browser)",
   },
+  {
+    name: "Redis",
+    commands: ["redis-server"],
+    variable: "TOKENKEEP_REDIS_SERVER",
+    packages: ["redis-server"],
+    tests: "the Redis store (test/adapters/redis*), and scenarios on it",
+  },
+  {
+    name: "Redis Sentinel",
+    commands: ["redis-sentinel"],
+    variable: "TOKENKEEP_REDIS_SENTINEL",
+    packages: ["redis-sentinel"],
+    tests: "failover of the Redis store by Sentinel",
+  },
+  {
+    name: "PostgreSQL 15",
+    commands: ["postgres"],
+    folders: ["/usr/lib/postgresql/15/bin"],
+    variable: "TOKENKEEP_POSTGRES",
+    packages: ["postgresql-15"],
+    tests: "the PostgreSQL store on version 15 (test/adapters/postgres*)",
+  },
+  {
+    name: "PgBouncer",
+    commands: ["pgbouncer"],
+    folders: ["/usr/sbin"],
+    variable: "TOKENKEEP_PGBOUNCER",
+    packages: ["pgbouncer"],
+    tests: "the PostgreSQL store behind a transaction pooler",
+  },
 ];
 
 /** Its file: what the variable names, else the first command found. `undefined` if it is not here. */
 export function findProgram(program: Program, env: NodeJS.ProcessEnv = process.env): string | undefined {
   const named = env[program.variable];
   if (named) return executable(named) ? named : undefined;
-  const folders = (env["PATH"] ?? "").split(delimiter).concat("/usr/bin");
+  const folders = (env["PATH"] ?? "").split(delimiter).concat("/usr/bin", program.folders ?? []);
   return program.commands
     .flatMap((command) => folders.map((folder) => join(folder, command)))
     .find(executable);
