@@ -44,7 +44,7 @@ const BETWEEN_ATTEMPTS_MS = 25;
 const LOG_LENGTH = 20_000;
 
 /** A folder that only its owner may enter, unless another user's server must. */
-export function freshFolder(name: string, mode = 0o700): string {
+function freshFolder(name: string, mode = 0o700): string {
   const folder = mkdtempSync(join(tmpdir(), `tokenkeep-${name}-`));
   chmodSync(folder, mode);
   return folder;
