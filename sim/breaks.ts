@@ -53,9 +53,9 @@ const BREAKS: Readonly<Record<string, Break>> = {
       },
       {
         file: "msal/operation.ts",
-        find: "  const client = new ConfidentialClientApplication({",
+        find: "  const client = settings.createClient({",
         replace:
-          "  const shared = settings.network as { client?: ConfidentialClientApplication; plugin?: ICachePlugin };\n" +
+          "  const shared = settings.network as { client?: C; plugin?: ICachePlugin };\n" +
           "  const mine = binding.plugin;\n" +
           "  const plugin: ICachePlugin = {\n" +
           "    beforeCacheAccess: (c) => shared.plugin!.beforeCacheAccess(c),\n" +
@@ -63,7 +63,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
           "  };\n" +
           "  shared.plugin = mine;\n" +
           "  binding.plugin = plugin;\n" +
-          "  const client = shared.client ??= new ConfidentialClientApplication({",
+          "  const client = shared.client ??= settings.createClient({",
       },
     ],
   },
