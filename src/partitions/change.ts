@@ -35,16 +35,26 @@ export interface Change {
   readonly strengthens: boolean;
   /** A sign-in: when its answer had come, by this process's clock. On-behalf-of: when the assertion was issued. */
   readonly signedInAtMs?: number | undefined;
+  /** A sign-in: random, so that it is known again where its answer was lost. */
+  readonly signInId?: string | undefined;
   /** Set once it has been tried: the place it was given then. */
   readonly place?: Place;
   /** Set for what had to wait for the store: the stamp of the last sign-out that it knew of. */
   readonly waited?: { readonly over: number | undefined };
 }
 
-/** Where a result was put: kept where it may have landed, because others may have built on it since. */
+/** Where a result was put at an earlier attempt: kept where it has landed, because others may have built on it. */
 export interface Place {
   readonly incarnation: string;
   readonly provenance: Provenance;
+}
+
+/** So many sign-ins of a life are known again. */
+const SIGN_INS_KEPT = 8;
+
+/** True if a sign-in is in what is there, or was. */
+export function hasLanded(current: Current, signInId: string | undefined): boolean {
+  return current?.type === "tokens" && signInId !== undefined && (current.signIns ?? []).includes(signInId);
 }
 
 export type Applied =
@@ -94,7 +104,7 @@ function applyCreation(current: Current, change: Change, context: ApplyContext):
  */
 function isOver(current: Current, change: Change, { maxClockSkewMs }: ApplyContext): boolean {
   const { place, waited, signsIn, signedInAtMs } = change;
-  const endedMs = lastSignOut(current, place);
+  const endedMs = lastSignOut(current, change);
   if (current?.type === "removed" && !signsIn) return true;
   if (!waited)
     return place !== undefined && current?.type === "removed" && current.incarnation === place.incarnation;
@@ -104,11 +114,9 @@ function isOver(current: Current, change: Change, { maxClockSkewMs }: ApplyConte
 }
 
 /** Another life may have begun since: what the sign-out before it ended does not come back into that one either. */
-function lastSignOut(current: Current, place: Place | undefined): number | undefined {
+function lastSignOut(current: Current, { signInId }: Change): number | undefined {
   if (current?.type === "removed") return current.removedAtMs;
-  return current?.type === "tokens" && current.incarnation !== place?.incarnation
-    ? current.afterMs
-    : undefined;
+  return current?.type === "tokens" && !hasLanded(current, signInId) ? current.afterMs : undefined;
 }
 
 /** A life that has ended does not begin again under its name; whoever asks twice gets the same answer. */
@@ -119,18 +127,23 @@ function incarnationOver(current: Current, { place }: Change, context: ApplyCont
 }
 
 /**
- * What was decided at an earlier attempt. Over a sign-out, or where a sign-in knew nothing of the life it now meets,
- * it has not been there yet, and takes its place anew.
+ * What was decided at an earlier attempt. A sign-in that has not been there yet takes its place anew: it is the
+ * highest grant of those that it meets.
  */
-function decidedProvenance(current: Current, { place, signsIn }: Change): Provenance | undefined {
+function decidedProvenance(current: Current, { place, signsIn, signInId }: Change): Provenance | undefined {
   if (!place || current?.type === "removed") return undefined;
-  const isStrange = current?.type === "tokens" && current.incarnation !== place.incarnation;
-  return signsIn && isStrange ? undefined : place.provenance;
+  if (!signsIn || current?.type !== "tokens") return place.provenance;
+  return hasLanded(current, signInId) ? place.provenance : undefined;
 }
 
-function signedInto(life: Life, { signedInAtMs }: Change): Life {
+function signedInto(life: Life, { signedInAtMs, signInId }: Change): Life {
   if (signedInAtMs === undefined) return life;
-  return { ...life, signedInAtMs: Math.max(stampAfter(signedInAtMs, life.afterMs), life.signedInAtMs ?? 0) };
+  const others = (life.signIns ?? []).filter((id) => id !== signInId);
+  return {
+    ...life,
+    signedInAtMs: Math.max(stampAfter(signedInAtMs, life.afterMs), life.signedInAtMs ?? 0),
+    ...(signInId !== undefined && { signIns: [...others, signInId].slice(-SIGN_INS_KEPT) }),
+  };
 }
 
 /** What a sign-in must be younger than: the tokens that are there, or the life that a sign-out ended. */
@@ -175,7 +188,7 @@ function withGrantKept(provenance: Provenance, before: TokenRecord): Provenance 
   return highestGrant(provenance) >= grant ? provenance : { ...provenance, "": { grant, generation: 0 } };
 }
 
-type Life = Pick<TokenRecord, "incarnation" | "seq" | "signedInAtMs" | "afterMs">;
+type Life = Pick<TokenRecord, "incarnation" | "seq" | "signedInAtMs" | "afterMs" | "signIns">;
 
 function successor(
   life: Life,
@@ -189,6 +202,7 @@ function successor(
     provenance: merged.provenance,
     signedInAtMs: life.signedInAtMs,
     afterMs: life.afterMs,
+    signIns: life.signIns,
     blob: pruneBlob(merged.blob, context.nowSeconds),
   };
 }

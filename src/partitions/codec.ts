@@ -105,6 +105,7 @@ function toLayout(record: PartitionRecord): object {
         p: record.provenance,
         in: record.signedInAtMs,
         after: record.afterMs,
+        ids: record.signIns,
         b: record.blob,
       };
     case "removed":
@@ -162,6 +163,7 @@ function tokensFrom(layout: Record<string, unknown>): TokenRecord {
     provenance: provenanceFrom(layout["p"]),
     signedInAtMs: optionalCount(layout["in"]),
     afterMs: optionalCount(layout["after"]),
+    signIns: idsFrom(layout["ids"]),
     blob: blobFromObject(layout["b"]),
   };
 }
@@ -189,6 +191,12 @@ function accountFrom(layout: Record<string, unknown>): AccountRecord {
       expiresAtMs: count(entry["expiresAtMs"]),
     })),
   };
+}
+
+function idsFrom(value: unknown): readonly string[] | undefined {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw new TypeError("ids");
+  return value.map(text);
 }
 
 function partitionId(value: unknown): string {

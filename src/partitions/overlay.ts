@@ -1,7 +1,14 @@
 /** What results that wait make of what the store holds by now. Pure. */
 import type { CacheBlob } from "../blob/entities.ts";
 import { sameJson } from "../blob/json.ts";
-import { applyChange, type Applied, type ApplyContext, type Change, type Current } from "./change.ts";
+import {
+  applyChange,
+  hasLanded,
+  type Applied,
+  type ApplyContext,
+  type Change,
+  type Current,
+} from "./change.ts";
 import { afterRemoval, isMeant, markerOver } from "./order.ts";
 import type { UnsavedEntry, UnsavedTokens } from "./unsaved.ts";
 
@@ -15,9 +22,9 @@ export function overlay(current: Current, entry: UnsavedEntry | undefined, conte
 
 /** Applies waiting tokens to what the store holds by now. */
 export function applyEntry(current: Current, entry: UnsavedTokens, context: ApplyContext): Applied {
-  const { after, place } = entry;
+  const { after } = entry;
   // The life that these tokens began came after that sign-out, and is not what it meant to end.
-  const isOurs = current?.type === "tokens" && current.incarnation === place.incarnation;
+  const isOurs = hasLanded(current, entry.signInId);
   if (!after || isOurs || !isMeant(current, after, context.maxClockSkewMs)) {
     return applyChange(current, changeOf(entry, current, entry.over), context);
   }
@@ -37,6 +44,7 @@ function changeOf(entry: UnsavedTokens, there: Current, over: number | undefined
     mine: entry.creates && there ? ownResults(entry) : entry.record.blob,
     strengthens: entry.strengthens,
     signedInAtMs: entry.record.signedInAtMs,
+    signInId: entry.signInId,
     place: entry.place,
     waited: { over },
   };

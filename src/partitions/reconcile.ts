@@ -30,7 +30,8 @@ function keepBoth(held: TokenRecord, stored: TokenRecord): TokenRecord {
     provenance: { mine: held.provenance, theirs: stored.provenance },
   });
   const signedInAtMs = Math.max(held.signedInAtMs ?? 0, stored.signedInAtMs ?? 0);
-  return { ...held, ...merged, ...(signedInAtMs > 0 && { signedInAtMs }) };
+  const signIns = [...new Set([...(stored.signIns ?? []), ...(held.signIns ?? [])])];
+  return { ...held, ...merged, ...(signedInAtMs > 0 && { signedInAtMs }), signIns };
 }
 
 /**

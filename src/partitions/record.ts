@@ -18,6 +18,8 @@ export interface TokenRecord {
   readonly signedInAtMs?: number | undefined;
   /** The stamp of the sign-out that this life was begun over; absent: of none that is known. */
   readonly afterMs?: number | undefined;
+  /** The latest sign-ins of this life, by random ids: whether one whose answer was lost has been here. */
+  readonly signIns?: readonly string[] | undefined;
   readonly blob: CacheBlob;
 }
 

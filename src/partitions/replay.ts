@@ -119,8 +119,7 @@ async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Prom
       return true;
     }
     // The answer may be lost: then others may build on it before the next attempt.
-    const { place } = entry;
-    core.unsaved.placed(key, entry, applied.next);
+    core.unsaved.placed(key, entry, applied.next.provenance);
     const result = await core.tiers.put(key, applied.next, {
       ifVersion: there?.version ?? null,
       ttlMs: ttlOf(entry.partition.kind, applied.next, core.runtime.now(), core.retention),
@@ -131,8 +130,6 @@ async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Prom
       core.emit({ type: "replayed", partition: partitionLabel(key) });
       return true;
     }
-    // It has certainly not been there.
-    if (!result.uncertain) core.unsaved.placed(key, entry, place);
     there = await afterConflict(core, key, attempt, result.current);
   }
   return false;

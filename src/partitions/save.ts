@@ -21,6 +21,8 @@ export interface SaveOutcome {
 
 /** More rounds than writers are likely to meet on one user: each lost round means that another writer won. */
 export const MAX_ATTEMPTS = 20;
+/** Enough to tell the few sign-ins of one life apart. */
+const SIGN_IN_ID_LENGTH = 8;
 /** So many rounds follow each other at once; then a pause lets the others finish first. */
 const EAGER_ATTEMPTS = 4;
 
@@ -46,7 +48,7 @@ export async function afterConflict(
  */
 export async function save(core: Core, partition: Partition, given: Change): Promise<SaveOutcome> {
   const key = storeKey(core, partition);
-  const change = given.signsIn ? { signedInAtMs: core.runtime.now(), ...given } : given;
+  const change = given.signsIn ? dated(core, given) : given;
   let last: TokenRecord | undefined;
   let there: Read<PartitionRecord> | undefined;
   let perhapsThere: TokenRecord | undefined;
@@ -87,6 +89,10 @@ export async function save(core: Core, partition: Partition, given: Change): Pro
     release();
   }
   return queue(core, partition, change, { computed: last, perhapsThere, seen: there?.value });
+}
+
+function dated({ runtime }: Core, signIn: Change): Change {
+  return { signedInAtMs: runtime.now(), signInId: randomId(runtime).slice(0, SIGN_IN_ID_LENGTH), ...signIn };
 }
 
 /**

@@ -153,6 +153,7 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
     case "tokens": {
       const { base, beneath, after, over } = entry;
       mustHold((after === undefined || isMarker(after)) && isTime(over));
+      mustHold(entry.signInId === undefined || isText(entry.signInId));
       const record = tokenRecordFrom(entry.record);
       return {
         ...entry,
@@ -175,8 +176,9 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
 }
 
 function tokenRecordFrom(record: TokenRecord): TokenRecord {
-  const { type, seq, signedInAtMs, afterMs } = record;
+  const { type, seq, signedInAtMs, afterMs, signIns = [] } = record;
   mustHold(type === "tokens" && Number.isFinite(seq) && isTime(signedInAtMs) && isTime(afterMs));
+  mustHold(Array.isArray(signIns) && signIns.every(isText));
   placeFrom(record);
   return { ...record, blob: blobFromObject(record.blob) };
 }

@@ -1,5 +1,6 @@
 import type { CacheBlob } from "../blob/entities.ts";
 import { sameJson } from "../blob/json.ts";
+import type { Provenance } from "../blob/provenance.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import type { Change, Current, Place } from "./change.ts";
 import type { Spill } from "./spill.ts";
@@ -19,7 +20,9 @@ export interface UnsavedTokens {
   readonly record: TokenRecord;
   /** What the record was built on: entries that are the same there are no result of ours. */
   readonly beneath: CacheBlob | undefined;
-  /** Where the latest attempt that may have landed has put the tokens. The entry stays the same one by it. */
+  /** The latest sign-in among the results. */
+  readonly signInId?: string | undefined;
+  /** Where the latest attempt to store them has put the tokens. The entry stays the same one by it. */
   place: Place;
   /** A sign-out that came before these tokens and has not reached the store either. */
   readonly after: RemovalMarker | undefined;
@@ -77,8 +80,8 @@ export interface UnsavedResults {
   keepWaiting(key: string, entry: UnsavedRemoval | UnsavedStamp): boolean;
   /** Takes in what a process that is gone had left in the spill folder. */
   adopt(key: string, entry: UnsavedEntry): void;
-  /** Notes where an attempt to store an entry may have put it. */
-  placed(key: string, entry: UnsavedTokens, place: Place): void;
+  /** Notes where an attempt to store an entry puts its tokens. */
+  placed(key: string, entry: UnsavedTokens, provenance: Provenance): void;
   /** Puts an entry behind the others. */
   postpone(key: string): void;
   /** While a result that was built on the entry is being saved, the entry alone must not be replayed. */
@@ -174,6 +177,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
         record,
         beneath: first ? first.beneath : on?.type === "tokens" ? on.blob : undefined,
         place: placeOf(record),
+        signInId: change.signInId ?? first?.signInId,
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,
         over: latest(
           first?.over,
@@ -201,9 +205,9 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       tellDropped(key);
       return false;
     },
-    placed(key, entry, place) {
-      if (sameJson(entry.place, placeOf(place))) return;
-      entry.place = placeOf(place);
+    placed(key, entry, provenance) {
+      if (sameJson(entry.place.provenance, provenance)) return;
+      entry.place = { ...entry.place, provenance };
       if (entries.get(key) === entry) persist(key);
     },
     postpone(key) {

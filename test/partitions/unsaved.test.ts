@@ -248,6 +248,18 @@ describe("a result that the store does not take", () => {
       expect(await world.node().sees()).toBe("at-renewed at-waits");
     });
 
+    test("takes the place of a sign-in that was saved meanwhile into the life that both joined", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node({ chaos: { backplane: false } }), world.node()];
+      await a.signIn("one");
+      down(a);
+      await b.signIn("two");
+      await a.signIn("waits");
+      await afterHealing(world, a);
+      const state = await world.node().partitions.read(USER);
+      expect(state.status === "present" && refreshTokenOf(state.record)).toBe("rt-waits");
+    });
+
     test("whose replay landed although its answer was lost keeps the place it has by then", async () => {
       const world = partitionWorld();
       const [a, b] = [world.node(), world.node()];
