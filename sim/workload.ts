@@ -76,11 +76,9 @@ export function startWorkload(world: World): Workload {
       case "app":
         return operations.forApplication(process);
       case "sign-out":
-        crowd(process, user);
-        return operations.signOut(process, user);
+        return crowd(process, user, (there) => operations.signOut(there, user));
       case "everywhere":
-        crowd(process, user);
-        return operations.signOutEverywhere(process, user, "web");
+        return crowd(process, user, (there) => operations.signOutEverywhere(there, user, "web"));
       case "everywhere-api":
         return operations.signOutEverywhere(process, user, "api");
       case "browser-sign-out":
@@ -102,18 +100,28 @@ export function startWorkload(world: World): Workload {
     }
   }
 
-  /** A sign-out is told from none by those who ask at the same time, soon after, and after each of the bounds. */
-  function crowd({ machine }: Process, user: string): void {
+  /**
+   * A sign-out is told from none by those who ask shortly before it, at the same time, soon after, and after each
+   * of the bounds; best by those who want the same and might join one another.
+   */
+  function crowd({ machine }: Process, user: string, signOut: (process: Process) => void): void {
     const { maxStaleMs } = world.profile;
-    const delays = [prng.wait(4), prng.wait(4), prng.wait(15), prng.wait(40), 5_500, maxStaleMs + 2_500];
-    for (const delay of delays) {
-      const { number } = delay < 1_000 && prng.chance(0.6) ? machine : prng.pick(machines);
-      const scopes = prng.pick(RESOURCES);
-      if (delay > 60_000 || prng.chance(0.4)) continue;
+    const favourite = prng.pick(RESOURCES);
+    const at = (delay: number, number: number, work: (process: Process) => void): void => {
       scheduler.after(delay, undefined, () => {
         const there = machines[number]?.process;
-        if (there && !stopped) operations.silent(there, user, { kind: "silent", scopes });
+        if (there && !there.draining && !stopped) work(there);
       });
+    };
+    const signOutMs = prng.chance(0.6) ? prng.wait(20) : 0;
+    at(signOutMs, machine.number, signOut);
+    const soon = [prng.wait(4), prng.wait(15), prng.wait(15), prng.wait(40), prng.wait(80)];
+    for (const delay of [...soon, signOutMs + 5_500, signOutMs + maxStaleMs + 2_500]) {
+      const { number } = delay < 1_000 && prng.chance(0.6) ? machine : prng.pick(machines);
+      const scopes = prng.chance(0.5) ? favourite : prng.pick(RESOURCES);
+      const kind = delay < signOutMs && prng.chance(0.3) ? "force" : "silent";
+      if (delay > 60_000 || prng.chance(0.3)) continue;
+      at(delay, number, (there) => operations.silent(there, user, { kind, scopes }));
     }
   }
 
