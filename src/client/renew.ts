@@ -32,7 +32,10 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
       const adopted = await adopt(context, silent, used, renewal);
       if (adopted) return adopted;
     }
-    if (used === undefined) refuseToJudge(state);
+    if (used === undefined) {
+      if (renewal.unconfirmed !== undefined) throw renewal.unconfirmed;
+      refuseToJudge(state);
+    }
     if (isRefreshTokenDead(outcome.error)) await dropRefreshToken(context, silent, state);
     await noteFailure(context, silent, state, outcome.error, used);
     throw outcome.error;

@@ -17,6 +17,8 @@ export interface Renewal {
   readonly reason: CacheRefreshReason;
   readonly guard: RequestGuard;
   readonly isRetry?: boolean;
+  /** Why the state could not be read past L1, if it could not: then nobody is told that there are no tokens. */
+  readonly unconfirmed?: unknown;
 }
 
 /** What MSAL answered, and how it came about. */

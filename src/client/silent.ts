@@ -29,11 +29,19 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
   if (answer.result) return served(context, silent, answer.result);
   // Nobody has signed in: there is nothing to renew or to wait for, and MSAL says so without a call.
   if (state.status === "absent") return renew(context, silent, unleased(state, answer));
+  /** Why the last look past L1 failed, if it did: what is known may be older than a sign-in elsewhere. */
+  let unconfirmed: unknown;
   return context.leases.run({
     key: leaseKey(context, silent.partition, requestName(silent)),
     // Past L1: somebody else may have renewed the token already, or the user has signed in again.
     async recheck() {
-      state = await partitions.read(silent.partition, { fresh: true });
+      try {
+        state = await partitions.read(silent.partition, { fresh: true });
+        unconfirmed = undefined;
+      } catch (error) {
+        unconfirmed = error;
+        throw error;
+      }
       assertMaySpend(context, state);
       answer = answerFromState(context, silent, state);
       if (answer.result) return served(context, silent, answer.result);
@@ -41,7 +49,7 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
       return renew(context, silent, unleased(state, answer));
     },
     meanwhile: () => stillValid(context, silent, state),
-    work: (guard) => renew(context, silent, { state, reason: reasonOf(answer), guard }),
+    work: (guard) => renew(context, silent, { state, reason: reasonOf(answer), guard, unconfirmed }),
   });
 }
 

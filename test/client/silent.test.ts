@@ -53,6 +53,20 @@ describe("a hit", () => {
   });
 });
 
+test("what memory says of somebody who is signed out challenges nobody, if the store cannot confirm it", async () => {
+  const world = createWorld();
+  const link = chaosStore(world.store);
+  const [node, other] = [world.node({ store: link }), world.node()];
+  const account = (await other.signIn(ADA)).account!;
+  await other.client.removeAccount(account);
+  const silent = (): Promise<unknown> => node.client.acquireTokenSilent({ account, scopes: READ });
+  await expect(silent()).rejects.toMatchObject({ errorCode: "no_tokens_found" });
+  link.deafen();
+  await other.signIn(ADA);
+  link.fail("all", { times: Infinity });
+  await expect(silent()).rejects.toMatchObject({ code: "ERR_STORE_UNAVAILABLE", retryable: true });
+});
+
 describe("an expired token", () => {
   test("is renewed once for all callers of one node, each with its own correlation id", async () => {
     const world = createWorld();
