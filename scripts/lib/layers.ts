@@ -47,6 +47,8 @@ export const LAYERS: readonly Layer[] = [
     imports: ADAPTER,
     packages: ["node:crypto", "node:fs", "node:fs/promises", "node:os", "node:path"],
   },
+  // The pool is the caller's: only its shape is known here.
+  { name: "adapters/postgres", imports: ADAPTER, packages: ["node:crypto"] },
   { name: "options", imports: MSAL, packages: [] },
   // A cache without a store keeps its records in memory.
   {

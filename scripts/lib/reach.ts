@@ -10,6 +10,7 @@ export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
   "./memory": [],
   "./sqlite": ["node:sqlite"],
   "./filesystem": [],
+  "./postgres": [],
   "./web": [],
   "./web/express": [],
   "./testing": ["node:http", "node:net"],

@@ -1,4 +1,5 @@
 /** Pages of keys: from where to where. SQL text only. */
+import { endOfPrefix } from "./shared/key-range.ts";
 
 /** A condition and the values of its placeholders. */
 export type Condition = readonly [text: string, values: readonly string[]];
@@ -17,19 +18,4 @@ export function keyRange(column: string, prefix: string, cursor: string | undefi
   const end = endOfPrefix(prefix);
   if (end !== undefined) conditions.push([`${column} < ?`, [end]]);
   return conditions;
-}
-
-/**
- * The smallest text that sorts after every text beginning with `prefix`, in SQLite's BINARY order (which is
- * the order of code points); `undefined` if there is none. A range instead of LIKE: no wildcards to escape,
- * no folding of case, and the primary key serves it.
- */
-function endOfPrefix(prefix: string): string | undefined {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
-  for (let last = points.pop(); last !== undefined; last = points.pop()) {
-    if (last === 0x10_ffff) continue;
-    const next = last === 0xd7ff ? 0xe000 : last + 1;
-    return String.fromCodePoint(...points, next);
-  }
-  return undefined;
 }

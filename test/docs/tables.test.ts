@@ -89,6 +89,7 @@ describe("docs/options.md", () => {
     ["expressSignIn", "src/web/express.ts", "ExpressSignInOptions"],
     ["sqliteStore", "src/adapters/sqlite.ts", "SqliteStoreOptions"],
     ["filesystemStore", "src/adapters/filesystem.ts", "FilesystemStoreOptions"],
+    ["postgresStore", "src/adapters/postgres.ts", "PostgresStoreOptions"],
     ["memoryStore", "src/adapters/memory.ts", "MemoryStoreOptions"],
   ])("lists the options of %s and no others", (heading, path, type) => {
     expect(documented(heading).toSorted()).toEqual(propertiesOf(path, type).toSorted());

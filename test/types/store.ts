@@ -1,7 +1,9 @@
 /** Never run: a store is any object of the right shape; nothing has to be extended or imported. */
+import pg from "pg";
 import { createTokenCache, type BlobStore, type Store } from "../../src/index.ts";
 import { filesystemStore } from "../../src/adapters/filesystem.ts";
 import { memoryStore } from "../../src/adapters/memory.ts";
+import { postgresStore } from "../../src/adapters/postgres.ts";
 import { sqliteStore } from "../../src/adapters/sqlite.ts";
 import { blobStoreContract } from "../../src/testing/index.ts";
 import { describe, expect, test } from "vitest";
@@ -24,6 +26,7 @@ export const stores: readonly Store[] = [
   memoryStore(),
   sqliteStore({ path: "tokens.db" }),
   filesystemStore({ folder: "tokens" }),
+  postgresStore({ pool: new pg.Pool() }),
 ];
 export const blobStores: readonly BlobStore[] = [stranger];
 

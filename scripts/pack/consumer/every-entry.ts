@@ -13,6 +13,7 @@ import {
 } from "tokenkeep";
 import { filesystemStore, type FilesystemStoreOptions } from "tokenkeep/filesystem";
 import { memoryStore } from "tokenkeep/memory";
+import { postgresStore, type PgPool } from "tokenkeep/postgres";
 import { sqliteStore, type SqliteStoreOptions } from "tokenkeep/sqlite";
 import { createLocalAuthority, type LocalAuthority } from "tokenkeep/testing";
 import { createSignIn, type SignInCompleted } from "tokenkeep/web";
@@ -27,6 +28,8 @@ export const stores: readonly Store[] = [
   sqliteStore({ path: "tokens.db" } satisfies SqliteStoreOptions),
   filesystemStore({ folder: "tokens" } satisfies FilesystemStoreOptions),
 ];
+
+export const inDatabase = (pool: PgPool): Store => postgresStore({ pool });
 
 export const tokenCache = createTokenCache<Properties>({
   keys: parseKeys(generateKey(systemRuntime), "keys"),
