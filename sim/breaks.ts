@@ -256,6 +256,60 @@ const BREAKS: Readonly<Record<string, Break>> = {
       },
     ],
   },
+  budget: {
+    about: "who asks a store that does not answer waits for ever",
+    rewrites: [{ file: "tiers/deadlines.ts", find: "    waiting.giveUp();\n", replace: "" }],
+  },
+  "half-open trial": {
+    about: "a store that has failed several times is never asked again",
+    rewrites: [
+      {
+        file: "tiers/breaker.ts",
+        find: "return policy.state === CircuitState.Open && runtime.monotonicNow() >= triesFrom;",
+        replace: "return policy.state === CircuitState.Open && runtime.monotonicNow() < triesFrom - 1e12;",
+      },
+    ],
+  },
+  "change counter": {
+    about: "copies in memory are trusted while the store answers, whatever its counter says",
+    rewrites: [
+      {
+        file: "tiers/coherence.ts",
+        find: "counter === lastRead.counter &&",
+        replace: "",
+      },
+    ],
+  },
+  "both clocks": {
+    about: "a machine that has slept takes its copies to be as young as they were",
+    rewrites: [
+      {
+        file: "tiers/coherence.ts",
+        find: "return now.monotonicMs < end.monotonicMs && now.wallMs < end.wallMs;",
+        replace: "return now.monotonicMs < end.monotonicMs;",
+      },
+    ],
+  },
+  "version freshness": {
+    about: "a copy counts as confirmed by whatever version the store has",
+    rewrites: [
+      {
+        file: "tiers/two-tier.ts",
+        find: 'if (stored !== "unchanged") return accept',
+        replace: 'if (stored !== "unchanged" && !held) return accept',
+      },
+    ],
+  },
+  "retention by use": {
+    about: "what is only read is kept no longer for that",
+    rewrites: [
+      {
+        file: "tiers/retain.ts",
+        find: "      void touch(key, entry, lifetime.ttlMs);\n",
+        replace: "      void touch;\n",
+      },
+    ],
+  },
   strengthening: {
     about: "nobody is told of a step-up or a second sign-in",
     rewrites: [

@@ -15,6 +15,8 @@ interface CallPlan {
   /** The process ends right before the call is sent, or right after it has taken effect. */
   readonly crash: "before" | "after" | undefined;
   readonly provider: "429" | "500" | "503" | "reset" | "lost-answer" | undefined;
+  /** It is never answered; at the other end it happens at once, or only so much later, ms. */
+  readonly hangsForMs: number | undefined;
   readonly wayThereMs: number;
   readonly wayBackMs: number;
 }
@@ -30,6 +32,8 @@ export interface Faults {
   readonly counts: ReadonlyMap<FaultKind, number>;
   readonly enabled: ReadonlySet<FaultKind>;
   plan(kind: PortKind): CallPlan;
+  /** After how long, ms, one message reaches one listener: once, late, several times, or never. */
+  message(): readonly number[];
   /** Counts a fault, and remembers it as trouble for as long as it lasts. */
   note(kind: FaultKind, who?: number, lastsMs?: number): void;
   /** Remembers trouble that has been counted before: every call that an outage met. */
@@ -43,7 +47,15 @@ export interface Faults {
 /** How long the shortest budget of a call is, and a little less, because two calls may have to share one. */
 const SHORTEST_BUDGET_MS = 250;
 /** No failures: every promise holds with them. */
-const HARMLESS: ReadonlySet<FaultKind> = new Set(["slow", "half-open", "resent-late", "clock-jump"]);
+const HARMLESS: ReadonlySet<FaultKind> = new Set([
+  "slow",
+  "half-open",
+  "resent-late",
+  "clock-jump",
+  "message-lost",
+  "message-late",
+  "message-twice",
+]);
 
 export function createFaults(profile: Profile, prng: Prng, nowMs: () => number): Faults {
   const counts = new Map<FaultKind, number>();
@@ -101,9 +113,26 @@ export function createFaults(profile: Profile, prng: Prng, nowMs: () => number):
         resentAfterMs: kind === "write" && meets("resent-late", often * 2) ? prng.wait(3_000) : undefined,
         crash: meets("crash", often / 4) ? prng.pick(["before", "after"] as const) : undefined,
         provider: providerFault(kind),
+        hangsForMs:
+          kind !== "provider" && meets("hangs", often) ? prng.pick([0, prng.wait(20_000)]) : undefined,
         wayThereMs,
         wayBackMs,
       };
+    },
+    message() {
+      const often = Math.max(profile.perCall, 0.05);
+      if (meets("message-lost", often)) {
+        note("message-lost");
+        return [];
+      }
+      const wayMs = 0.2 + prng.wait(5);
+      if (meets("message-late", often)) {
+        note("message-late");
+        return [wayMs + prng.wait(20_000)];
+      }
+      if (!meets("message-twice", often)) return [wayMs];
+      note("message-twice");
+      return [wayMs, wayMs + prng.wait(10_000)];
     },
     note,
     felt,

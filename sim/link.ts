@@ -29,7 +29,17 @@ export function createRemote(world: World, process: Process): Remote {
       if (!process.alive) return;
       const plan = faults.plan(kind);
       if (plan.crash === "before") return process.crash(`before ${what}`);
-      scheduler.after(plan.wayThereMs, undefined, arrive);
+      if (plan.hangsForMs === undefined) scheduler.after(plan.wayThereMs, undefined, arrive);
+      else hang(plan.hangsForMs);
+
+      /** What comes to life long after its caller has given up must do no harm. */
+      function hang(forMs: number): void {
+        faults.note("hangs", process.machine.number);
+        history.add(`${process.name} ${what}: is never answered`);
+        scheduler.after(plan.wayThereMs + forMs, undefined, () => {
+          if (!weather.isUnreachable(process.machine.number)) void attempt(work).catch(() => undefined);
+        });
+      }
 
       function arrive(): void {
         const down = kind !== "provider" && weather.isUnreachable(process.machine.number);
@@ -124,11 +134,13 @@ export function createStoreLink(world: World, process: Process, remote: Remote):
   };
 
   function deliver(other: Process, message: BackplaneMessage): void {
-    world.scheduler.after(0.2 + world.prng.network.wait(5), other, () => {
-      const { number } = other.machine;
-      if (weather.isDeaf(number) || weather.isUnreachable(number)) return;
-      for (const listener of other.listeners) listener(message);
-    });
+    for (const wayMs of world.faults.message()) {
+      world.scheduler.after(wayMs, other, () => {
+        const { number } = other.machine;
+        if (weather.isDeaf(number) || weather.isUnreachable(number)) return;
+        for (const listener of other.listeners) listener(message);
+      });
+    }
   }
 }
 

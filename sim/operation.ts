@@ -37,6 +37,7 @@ export interface Operation {
   account?: AccountRef | undefined;
   saved?: boolean;
   fromCache?: boolean;
+  cacheLevel?: "none" | "L1" | "L2" | "stale";
   error?: unknown;
   signedOut?: { readonly status: "done" | "pending"; readonly durable: boolean };
   /** Requests to the token endpoint made for it. */

@@ -120,6 +120,7 @@ export function createOperations(world: World): Operations {
     operation.account = result.account ?? undefined;
     operation.saved = result.metadata.saved;
     operation.fromCache = result.metadata.tokenSource === "cache";
+    operation.cacheLevel = result.metadata.cacheLevel;
     const name = world.ledger.access(result.accessToken)?.name ?? "unknown token";
     const how = operation.fromCache
       ? result.metadata.cacheLevel

@@ -25,6 +25,8 @@ export interface Process extends Actor {
   readonly startedAt: number;
   alive: boolean;
   frozenUntil: number;
+  /** How long its machine has slept: its monotonic clock stood still then, ms. */
+  sleptMs: number;
   /** Takes no more work: it is being restarted. */
   draining: boolean;
   readonly running: Set<Operation>;
@@ -46,6 +48,7 @@ export function startProcess(world: World, machine: Machine, incarnation: number
     startedAt: scheduler.nowMs,
     alive: true,
     frozenUntil: 0,
+    sleptMs: 0,
     draining: false,
     running,
     listeners: new Set(),
@@ -107,8 +110,8 @@ function createNodeRuntime(world: World, process: Process): Runtime {
   const { scheduler, prng } = world;
   const startOfClock = 1_000 * (process.machine.number + 1);
   return {
-    now: () => process.wallMs(),
-    monotonicNow: () => startOfClock + scheduler.nowMs - process.startedAt,
+    now: () => Math.floor(process.wallMs()),
+    monotonicNow: () => startOfClock + scheduler.nowMs - process.startedAt - process.sleptMs,
     setTimer: (callback, delayMs) => scheduler.after(delayMs, process, callback),
     clearTimer(timer) {
       if (timer) (timer as ScheduledEvent).run = undefined;

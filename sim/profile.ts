@@ -2,7 +2,7 @@
 import { createPrng } from "./prng.ts";
 
 /** Everything that can be done to a run, by the name it is counted under. */
-const FAULT_KINDS = [
+export const FAULT_KINDS = [
   "read-fails",
   "write-fails",
   "answer-lost",
@@ -22,6 +22,11 @@ const FAULT_KINDS = [
   "provider-reset",
   "provider-answer-lost",
   "clock-jump",
+  "hangs",
+  "suspend",
+  "message-lost",
+  "message-late",
+  "message-twice",
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -36,6 +41,8 @@ export interface Profile {
   readonly refreshTokens: "one-time" | "reusable";
   readonly accessTokenSeconds: number;
   readonly maxStaleMs: number;
+  /** How long a user's record is kept from its last use. */
+  readonly userTtlMs: number;
   /** Mean pause between two disturbances, ms of virtual time; only of those kinds that may happen. */
   readonly disturbanceGapMs: number;
   readonly faults: ReadonlySet<FaultKind>;
@@ -44,6 +51,9 @@ export interface Profile {
   /** The provider ends a user's sign-ins now and then. */
   readonly revokes: boolean;
 }
+
+/** So short that a record which is only read must be kept by that, or is gone within a run. */
+export const SHORT_TTL_MS = 120_000;
 
 /** Faults that undo what the store had acknowledged: the promises hold with exceptions then. */
 const LOSSES: ReadonlySet<FaultKind> = new Set(["evict", "restore", "full"]);
@@ -70,6 +80,7 @@ export function profileOf(seed: number): Profile {
     refreshTokens: prng.chance(0.75) ? "one-time" : "reusable",
     accessTokenSeconds: prng.pick([600, 900, 3600]),
     maxStaleMs: prng.pick([20_000, 300_000, 3_600_000]),
+    userTtlMs: prng.chance(0.25) ? SHORT_TTL_MS : 90 * 86_400_000,
     disturbanceGapMs: prng.pick([3_000, 15_000, 60_000]),
     faults,
     perCall: prng.pick([0, 0.01, 0.05]),

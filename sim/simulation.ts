@@ -123,6 +123,7 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     machines,
     cacheOptions: {
       refreshTokens: profile.refreshTokens,
+      retention: { userTtlMs: profile.userTtlMs },
       maxClockSkewMs: 2 * profile.maxSkewMs + 1,
     },
     processes: () => machines.flatMap((machine) => machine.process ?? []),

@@ -1,5 +1,6 @@
 /** What befalls the run as a whole: outages, pauses, losses. */
 import type { FaultKind } from "./profile.ts";
+import { suspend, tryMemory } from "./memory-scenes.ts";
 import { divide, isolate, revoke } from "./scenes.ts";
 import type { World } from "./world.ts";
 
@@ -14,9 +15,9 @@ export interface Weather {
   begin(world: World): void;
 }
 
-type Disturbance = Exclude<FaultKind, "read-fails" | "write-fails" | "answer-lost" | "resent-late" | "slow">;
+type Disturbance = (typeof DISTURBANCES)[number];
 
-const DISTURBANCES: readonly Disturbance[] = [
+const DISTURBANCES = [
   "outage",
   "cut-off",
   "half-open",
@@ -26,7 +27,8 @@ const DISTURBANCES: readonly Disturbance[] = [
   "restore",
   "full",
   "clock-jump",
-];
+  "suspend",
+] as const satisfies readonly FaultKind[];
 
 export function createWeather(): Weather {
   const cutOff = new Map<number, number>();
@@ -45,10 +47,11 @@ export function createWeather(): Weather {
         if (healed) return;
         if (possible.length > 0) strike(world, prng.pick(possible));
         if (profile.revokes && prng.chance(0.25)) revoke(world);
+        if (prng.chance(0.1)) tryMemory(world, prng.pick(world.machines), deaf);
         again();
       });
     };
-    if (possible.length > 0 || profile.revokes) again();
+    again();
   }
 
   /** How long something lasts: mostly shorter than anybody's patience, sometimes longer. */
@@ -84,6 +87,8 @@ export function createWeather(): Weather {
         machine.process.frozenUntil = until;
         faults.note(kind, machine.number, lastsMs);
         return history.add(`! ${machine.process.name} is frozen for ${Math.round(lastsMs)} ms`);
+      case "suspend":
+        return suspend(world, machine, lastsMs, deaf);
       case "clock-jump":
         machine.skewMs = prng.int(-profile.maxSkewMs, profile.maxSkewMs);
         faults.note(kind, machine.number);

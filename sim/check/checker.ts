@@ -7,6 +7,7 @@ import { createBook, type Book, type Violation } from "./book.ts";
 import { checkFailure } from "./failures.ts";
 import { checkEnd } from "./finale.ts";
 import { checkProviderCall } from "./refreshes.ts";
+import { checkExpired } from "./retention.ts";
 import { checkStaleness } from "./staleness.ts";
 import { checkWritten } from "./stored.ts";
 
@@ -33,7 +34,10 @@ export function createChecker(world: () => World): Checker {
     },
     store: {
       written: (key, before, after, who) => checkWritten(book(), key, before, after, who),
-      lost: (key, why) => book().noteLoss(key, why),
+      lost(key, why, before) {
+        if (why === "expired" && before) checkExpired(book(), key, before);
+        book().noteLoss(key, why);
+      },
     },
     ended(operation) {
       if (operation.state === "failed") return checkFailure(book(), operation);

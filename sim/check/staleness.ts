@@ -1,7 +1,10 @@
 /** How long something that is over may still be answered. */
 import type { AccessTokenFacts } from "../ledger.ts";
+import { FAULT_KINDS, type FaultKind } from "../profile.ts";
 import { nameOf, type Operation } from "../operation.ts";
 import { COHERENCE_BOUND_MS, endedBy, endOf, holds, isAssertionOver, type Book } from "./book.ts";
+
+const UNREACHABLE: ReadonlySet<FaultKind> = new Set(FAULT_KINDS.filter((kind) => kind !== "suspend"));
 
 /** Invariants 3 and 6. */
 export function checkStaleness(book: Book, operation: Operation): void {
@@ -51,7 +54,8 @@ function isPastBound(book: Book, operation: Operation, since: number): boolean {
   const { faults, profile } = book.world;
   const waited = operation.flightBegin - since;
   if (waited <= COHERENCE_BOUND_MS) return false;
-  if (!faults.troubledSince(since, operation.process.machine.number)) return true;
+  // A machine that has slept knows it by its wall clock, and asks before it answers.
+  if (!faults.troubledSince(since, operation.process.machine.number, UNREACHABLE)) return true;
   // What a process could not save it goes on showing, together with what that was built on (invariant 8).
   if (operation.assertion !== undefined || operation.process.cache.unsaved().entries > 0) return false;
   return waited > Math.max(profile.maxStaleMs, COHERENCE_BOUND_MS) + 1_000;
