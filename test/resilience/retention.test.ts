@@ -94,6 +94,24 @@ test("R30: without sliding only a write renews how long a record is kept", async
   expect(world.keptMs()["user"]).toBe(DAY_MS);
 });
 
+test("R30: an absolute limit ends also what is in use, so long after the sign-in", async () => {
+  const world = sqliteWorld();
+  world.authority.setLifetimes({ accessTokenSeconds: 30 * 86_400 });
+  const node = world.node({ retention: { userTtlMs: 10 * DAY_MS, absoluteTtlMs: 15 * DAY_MS } });
+  const { account } = await node.signIn(ADA);
+  expect(world.keptMs()["user"]).toBe(10 * DAY_MS);
+  passTime(7 * DAY_MS);
+  await silent(node, account!);
+  await settle();
+  expect(world.keptMs()["user"]).toBe(8 * DAY_MS);
+  passTime(7 * DAY_MS);
+  await silent(node, account!);
+  await settle();
+  expect(world.keptMs()["user"]).toBe(DAY_MS);
+  passTime(DAY_MS);
+  await expect(silent(node, account!)).rejects.toMatchObject({ errorCode: "no_tokens_found" });
+});
+
 test("R30: a record that the store has evicted is a clean challenge to who comes next", async () => {
   const world = createWorld();
   const { account } = await world.node().signIn(ADA);
