@@ -49,6 +49,7 @@ export const LAYERS: readonly Layer[] = [
   },
   // The pool is the caller's: only its shape is known here.
   { name: "adapters/postgres", imports: ADAPTER, packages: ["node:crypto"] },
+  { name: "adapters/redis", imports: ADAPTER, packages: ["node:crypto"] },
   { name: "options", imports: MSAL, packages: [] },
   // A cache without a store keeps its records in memory.
   {

@@ -1,0 +1,82 @@
+/** Clients of Redis by their shape: node-redis 6 and ioredis 6, single, Cluster and Sentinel. Nothing is imported. */
+import { OptionsError } from "../errors.ts";
+
+/** What commands and their answers are made of. Answers come as buffers, integers and lists of these. */
+export type RedisArgument = string | Buffer;
+export type RedisReply = Buffer | string | number | null | undefined | readonly RedisReply[];
+
+/** One connection, or one connection per node, that fails at once what it cannot send. */
+export interface RedisDriver {
+  /** Resolves when commands can be sent for the first time; rejects when that is given up. */
+  readonly started: Promise<unknown>;
+  isReady(): boolean;
+  /** @param key decides which node of a Cluster is asked */
+  send(key: string, args: readonly RedisArgument[]): Promise<RedisReply>;
+  /** The same command on each master; one answer each. */
+  sendToMasters(args: readonly RedisArgument[]): Promise<readonly RedisReply[]>;
+  /** One function that sends to each master: for commands that page through one node. */
+  masters(): Promise<readonly ((args: readonly RedisArgument[]) => Promise<RedisReply>)[]>;
+  /** Closes only what was made here. */
+  close(): void;
+}
+
+/** A connection that listens. It resubscribes by itself after it was lost. */
+export interface RedisSubscriber {
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
+  close(): void;
+}
+
+/** What a caller's client is turned into. */
+export interface RedisClients {
+  readonly driver: RedisDriver;
+  readonly subscriber: () => RedisSubscriber;
+}
+
+/** The parts of node-redis 6 that are used (`createClient`, `createCluster`, `createSentinel`). */
+export interface NodeRedisClient {
+  readonly isReady?: boolean;
+  readonly options?: object;
+  duplicate(overrides?: never): unknown;
+  sendCommand(...args: never[]): Promise<unknown>;
+}
+
+/** The parts of ioredis 6 that are used (`Redis`, `Cluster`). */
+export interface IoRedisClient {
+  readonly status: string;
+  readonly options: object;
+  duplicate(...args: never[]): unknown;
+  callBuffer(command: string, ...args: never[]): Promise<unknown>;
+}
+
+/** The client that `redisStore` takes: made, configured and closed by the caller. */
+export type RedisClient = NodeRedisClient | IoRedisClient;
+
+const NOT_A_CLIENT =
+  "must be a client of node-redis 6 (createClient, createCluster, createSentinel) or ioredis 6 (Redis, Cluster)";
+
+/** Whether a value has functions under these names. */
+export function hasMethods(value: unknown, names: readonly string[]): boolean {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === "function")
+  );
+}
+
+/** @throws {OptionsError} named `client` */
+export function kindOf(client: unknown): "node-redis" | "ioredis" {
+  if (hasMethods(client, ["callBuffer", "duplicate", "disconnect"])) return "ioredis";
+  if (hasMethods(client, ["sendCommand", "duplicate", "connect"])) return "node-redis";
+  if (hasMethods(client, ["sendCommand", "connect"])) {
+    throw new OptionsError(
+      "client",
+      "cannot be duplicated: pass the client itself, not one taken from a pool",
+    );
+  }
+  throw new OptionsError("client", NOT_A_CLIENT);
+}
+
+/** Node's clients emit `error` for what their own reconnection deals with; without a listener that ends the process. */
+export function ignoreErrors(emitter: unknown): void {
+  (emitter as { on(event: "error", listener: () => void): void }).on("error", () => undefined);
+}

@@ -1,0 +1,115 @@
+/** Sends commands and scripts to Redis, and says what went wrong without quoting what was sent. */
+import { OptionsError, storeFailure, TokenkeepError } from "../errors.ts";
+import { sleep, type Runtime } from "../runtime.ts";
+import type { RedisArgument, RedisDriver, RedisReply } from "./redis-client.ts";
+import type { Script } from "./redis-scripts.ts";
+
+export interface RedisConnection {
+  readonly runtime: Runtime;
+  /** Runs `work`; whatever fails in it becomes a retryable error that names the operation and nothing else. */
+  call<R>(operation: string, work: (driver: RedisDriver) => Promise<R>): Promise<R>;
+  /** One script on one key's node; by its hash, with its text where the node does not know it. */
+  run(
+    driver: RedisDriver,
+    script: Script,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+  ): Promise<RedisReply>;
+  close(): void;
+}
+
+/** While the first connection is being made, calls wait for it so long; later they fail at once. */
+const FIRST_CONNECTION_MS = 1_000;
+
+export function createRedisConnection(driver: RedisDriver, runtime: Runtime): RedisConnection {
+  let hasStarted = false;
+  let isClosed = false;
+  driver.started.then(
+    () => {
+      hasStarted = true;
+    },
+    () => undefined,
+  );
+
+  async function ready(): Promise<void> {
+    if (isClosed) throw new TokenkeepError("ERR_CLOSED", "the store has been closed");
+    if (hasStarted) return;
+    const isStarted = driver.started.then(() => true);
+    if (await Promise.race([isStarted, sleep(runtime, FIRST_CONNECTION_MS).then(() => false)])) return;
+    throw new Error("there is no connection yet");
+  }
+
+  return {
+    runtime,
+    async call(operation, work) {
+      try {
+        if (!hasStarted || isClosed) await ready();
+        return await work(driver);
+      } catch (error) {
+        throw redisFailure(operation, error);
+      }
+    },
+    async run(on, { text, sha1 }, keys, args) {
+      const rest = [String(keys.length), ...keys, ...args];
+      const [key = ""] = keys;
+      try {
+        return await on.send(key, ["EVALSHA", sha1, ...rest]);
+      } catch (error) {
+        // A server that was restarted or flushed knows no script; nothing has been done then.
+        if (!textOf(error).startsWith("NOSCRIPT")) throw error;
+        return on.send(key, ["EVAL", text, ...rest]);
+      }
+    },
+    close() {
+      isClosed = true;
+      driver.close();
+    },
+  };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : "";
+}
+
+/** What Redis says about why, by the first word of its error; it may go on with a key. */
+const REASONS: Readonly<Record<string, string>> = {
+  NOAUTH: "it wants a password",
+  WRONGPASS: "the password is wrong",
+  NOPERM: "the user may not do this; docs/stores/redis.md lists what it needs",
+  READONLY: "this node is a replica",
+  CLUSTERDOWN: "the cluster is down",
+  LOADING: "it is still loading",
+  MASTERDOWN: "the replica has lost its master",
+  MISCONF: "it cannot save to disk, and so takes no writes",
+  NOREPLICAS: "too few replicas are connected",
+  WRONGTYPE: "another program keeps something else under this key",
+  TRYAGAIN: "slots are being moved",
+};
+
+/** The client's own error may hold the command it was for, so it is not kept as the cause. */
+export function redisFailure(operation: string, error: unknown): Error {
+  if (error instanceof OptionsError || error instanceof TokenkeepError) return error;
+  const word = /^[A-Z]+/.exec(textOf(error))?.[0] ?? "";
+  const options = { cause: plain(error), retryable: true };
+  if (word === "OOM") {
+    return new TokenkeepError(
+      "ERR_STORE_FULL",
+      `store redis: ${operation} failed, its memory is full`,
+      options,
+    );
+  }
+  const reason = REASONS[word];
+  if (reason === undefined) return storeFailure("redis", operation, options.cause);
+  return new TokenkeepError("ERR_STORE_UNAVAILABLE", `store redis: ${operation} failed, ${reason}`, options);
+}
+
+/** Name, code and the kind of failure; of Redis's own words only the first, as the others may quote. */
+function plain(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error("the client failed without an error");
+  const isReply =
+    error.name === "ReplyError" || /Reply/.test(error.constructor.name) || /^[A-Z]{4,} /.test(error.message);
+  const copy = new Error(isReply ? (error.message.split(" ", 1)[0] ?? "") : error.message);
+  copy.name = error.name;
+  if ("code" in error && typeof error.code === "string") Object.assign(copy, { code: error.code });
+  return copy;
+}

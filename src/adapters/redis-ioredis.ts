@@ -1,0 +1,115 @@
+/** ioredis 6: duplicates that neither queue offline nor send anything twice. */
+import type { RedisArgument, RedisClients, RedisReply, RedisSubscriber } from "./redis-client.ts";
+import { hasMethods, ignoreErrors } from "./redis-client.ts";
+
+interface Node {
+  readonly status: string;
+  readonly options: object;
+  duplicate(overrides: object): Node;
+  callBuffer(command: string, ...args: RedisArgument[]): Promise<RedisReply>;
+  subscribe(channel: string): Promise<unknown>;
+  on(event: "message", listener: (channel: string, message: string) => void): void;
+  once(event: string, listener: (error?: unknown) => void): void;
+  off(event: string, listener: (error?: unknown) => void): void;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+}
+
+interface Cluster extends Omit<Node, "duplicate"> {
+  duplicate(nodes: readonly unknown[], overrides: object): Cluster;
+  nodes(role: "master"): Node[];
+}
+
+/**
+ * Offline, a command fails at once, and nothing is sent again after a connection is lost: a write that comes to
+ * life after its caller gave up could undo a sign-out.
+ */
+const FAIL_FAST = {
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  reconnectOnError: null,
+  lazyConnect: false,
+};
+
+export function ioredisClients(client: unknown): RedisClients {
+  return hasMethods(client, ["nodes"]) ? clusterClients(client as Cluster) : singleClients(client as Node);
+}
+
+function singleClients(client: Node): RedisClients {
+  const own = client.duplicate(FAIL_FAST);
+  const started = whenReady(own);
+  const send = sendTo(own);
+  return {
+    driver: {
+      started,
+      isReady: () => own.status === "ready",
+      send: (_key, args) => send(args),
+      sendToMasters: async (args) => [await send(args)],
+      masters: () => Promise.resolve([send]),
+      close: () => own.disconnect(),
+    },
+    subscriber: () => subscriberOf(client.duplicate({ lazyConnect: false, autoResubscribe: true })),
+  };
+}
+
+function clusterClients(client: Cluster): RedisClients {
+  const { redisOptions = {} } = client.options as { redisOptions?: object };
+  const own = client.duplicate([], {
+    enableOfflineQueue: false,
+    lazyConnect: false,
+    // A lost connection, or a node that is no master any more, is the caller's to know, not to be tried again.
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    retryDelayOnTryAgain: 0,
+    redisOptions: { ...redisOptions, ...FAIL_FAST },
+  });
+  const started = whenReady(own);
+  const send = sendTo(own);
+  const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
+    Promise.resolve(own.nodes("master").map(sendTo));
+  return {
+    driver: {
+      started,
+      isReady: () => own.status === "ready",
+      send: (_key, args) => send(args),
+      sendToMasters: async (args) => Promise.all((await masters()).map((ask) => ask(args))),
+      masters,
+      close: () => own.disconnect(),
+    },
+    subscriber: () => subscriberOf(client.duplicate([], { lazyConnect: false })),
+  };
+}
+
+function sendTo(client: Pick<Node, "callBuffer">): (args: readonly RedisArgument[]) => Promise<RedisReply> {
+  return ([command = "", ...args]) => client.callBuffer(command.toString(), ...args);
+}
+
+/** ioredis connects by itself; the first outcome counts, and reconnecting goes on after a failure. */
+function whenReady(client: Pick<Node, "status" | "once" | "off">): Promise<void> {
+  ignoreErrors(client);
+  const ready = new Promise<void>((resolve, reject) => {
+    if (client.status === "ready") return resolve();
+    const end = (): void => reject(new Error("the client has been closed"));
+    client.once("ready", () => {
+      client.off("end", end);
+      resolve();
+    });
+    client.once("end", end);
+  });
+  ready.catch(() => undefined);
+  return ready;
+}
+
+function subscriberOf(client: Pick<Node, "on" | "subscribe" | "disconnect">): RedisSubscriber {
+  ignoreErrors(client);
+  return {
+    subscribe(channel, listener) {
+      client.on("message", (from, message) => {
+        if (from === channel) listener(message);
+      });
+      return client.subscribe(channel);
+    },
+    close: () => client.disconnect(),
+  };
+}

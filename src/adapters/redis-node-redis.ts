@@ -1,0 +1,150 @@
+/** node-redis 6: duplicates that neither queue offline nor send anything twice. */
+import type {
+  RedisArgument,
+  RedisClients,
+  RedisDriver,
+  RedisReply,
+  RedisSubscriber,
+} from "./redis-client.ts";
+import { hasMethods, ignoreErrors } from "./redis-client.ts";
+
+interface Node {
+  readonly isReady: boolean;
+  connect(): Promise<unknown>;
+  destroy(): void;
+  duplicate(overrides: object): Node;
+  sendCommand(args: readonly RedisArgument[], options: object): Promise<RedisReply>;
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
+}
+
+interface Cluster extends Omit<Node, "sendCommand" | "duplicate"> {
+  readonly masters: readonly unknown[];
+  nodeClient(node: unknown): Promise<Node>;
+  duplicate(overrides: object): Cluster;
+  sendCommand(
+    key: string,
+    isReadonly: boolean,
+    args: readonly RedisArgument[],
+    options: object,
+  ): Promise<RedisReply>;
+}
+
+interface Sentinel extends Omit<Node, "sendCommand" | "duplicate"> {
+  duplicate(overrides: object): Sentinel;
+  sendCommand(isReadonly: boolean, args: readonly RedisArgument[], options: object): Promise<RedisReply>;
+}
+
+/** RESP's type byte of a blob string (`$`): answers come as buffers. */
+const AS_BUFFERS = { typeMapping: { 36: Buffer } };
+
+/** Offline, a command fails at once: one that is sent later, after its caller gave up, could undo a sign-out. */
+const FAIL_FAST = { disableOfflineQueue: true };
+
+export function nodeRedisClients(client: unknown): RedisClients {
+  if (hasMethods(client, ["nodeClient", "getSlotRandomNode"])) return clusterClients(client as Cluster);
+  if (hasMethods(client, ["acquire", "getMasterNode"]) || hasMethods(client, ["acquire", "use"])) {
+    return sentinelClients(client as Sentinel);
+  }
+  return singleClients(client as Node);
+}
+
+function singleClients(client: Node): RedisClients {
+  const own = opened(client.duplicate(FAIL_FAST));
+  const send = (args: readonly RedisArgument[]): Promise<RedisReply> =>
+    own.client.sendCommand(args, AS_BUFFERS);
+  return {
+    driver: {
+      ...lifecycle(own),
+      send: (_key, args) => send(args),
+      sendToMasters: async (args) => [await send(args)],
+      masters: () => Promise.resolve([send]),
+    },
+    subscriber: () => subscriberOf(client.duplicate({})),
+  };
+}
+
+function clusterClients(client: Cluster): RedisClients {
+  const own = opened(client.duplicate({ defaults: { ...defaultsOf(client), ...FAIL_FAST } }));
+  const cluster = own.client;
+  const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
+    Promise.all(
+      cluster.masters.map(async (master) => {
+        const node = await cluster.nodeClient(master);
+        return (args: readonly RedisArgument[]) => node.sendCommand(args, AS_BUFFERS);
+      }),
+    );
+  return {
+    driver: {
+      ...lifecycle(own),
+      send: (key, args) => cluster.sendCommand(key, false, args, AS_BUFFERS),
+      sendToMasters: async (args) => Promise.all((await masters()).map((send) => send(args))),
+      masters,
+    },
+    subscriber: () => subscriberOf(client.duplicate({})),
+  };
+}
+
+function sentinelClients(client: Sentinel): RedisClients {
+  const nodeClientOptions = { ...nodeOptionsOf(client), ...FAIL_FAST };
+  // Asked again after a failover means sent again: whoever asked may have given up.
+  const own = opened(client.duplicate({ nodeClientOptions, maxCommandRediscovers: 0 }));
+  const send = (args: readonly RedisArgument[]): Promise<RedisReply> =>
+    own.client.sendCommand(false, args, AS_BUFFERS);
+  return {
+    driver: {
+      ...lifecycle(own),
+      send: (_key, args) => send(args),
+      sendToMasters: async (args) => [await send(args)],
+      masters: () => Promise.resolve([send]),
+    },
+    subscriber: () => subscriberOf(client.duplicate({})),
+  };
+}
+
+/** The options of a Cluster or Sentinel client are not public in node-redis 6.3, so its duplicates keep them by themselves. */
+function defaultsOf(client: unknown): object {
+  return (client as { _options?: { defaults?: object } })._options?.defaults ?? {};
+}
+
+function nodeOptionsOf(client: unknown): object {
+  return (client as { _options?: { nodeClientOptions?: object } })._options?.nodeClientOptions ?? {};
+}
+
+interface Opened<C> {
+  readonly client: C;
+  readonly started: Promise<unknown>;
+}
+
+function opened<C extends Pick<Node, "connect">>(client: C): Opened<C> {
+  ignoreErrors(client);
+  const started = client.connect();
+  // Whoever calls meanwhile is told; nobody may be calling.
+  started.catch(() => undefined);
+  return { client, started };
+}
+
+function lifecycle({
+  client,
+  started,
+}: Opened<Pick<Node, "isReady" | "destroy">>): Pick<RedisDriver, "started" | "isReady" | "close"> {
+  return { started, isReady: () => client.isReady !== false, close: () => destroy(client) };
+}
+
+function subscriberOf(client: Pick<Node, "connect" | "destroy" | "subscribe">): RedisSubscriber {
+  const { started } = opened(client);
+  return {
+    async subscribe(channel, listener) {
+      await started;
+      await client.subscribe(channel, listener);
+    },
+    close: () => destroy(client),
+  };
+}
+
+function destroy(client: Pick<Node, "destroy">): void {
+  try {
+    client.destroy();
+  } catch {
+    // It was closed already, or never opened.
+  }
+}

@@ -1,0 +1,86 @@
+/** Records: one key each, whose value begins with its version. */
+import { OptionsError } from "../errors.ts";
+import { checkTextKey, expiryAt } from "./shared/arguments.ts";
+import type { RedisReply } from "./redis-client.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import { DELETE, GET_UNLESS, PUT, TOUCH } from "./redis-scripts.ts";
+import type { BlobStore, PutResult, Stored, Version } from "../store/blob-store.ts";
+
+const MAX_VERSION_BYTES = 255;
+const NOTHING = Buffer.alloc(0);
+
+/** The {@link BlobStore} part. A read, a write and a conflict with what is there are one round trip each. */
+export function redisRecords(
+  connection: RedisConnection,
+): Pick<BlobStore, "get" | "put" | "touch" | "delete"> {
+  const { call, run } = connection;
+  return {
+    get: (key, { unlessVersion } = {}) =>
+      call("get", async (driver) => {
+        checkTextKey("key", key);
+        if (unlessVersion === undefined) return storedFrom(await driver.send(key, ["GET", key]));
+        const reply = await run(driver, GET_UNLESS, [key], [headOf(unlessVersion)]);
+        return reply === 1 ? "unchanged" : storedFrom(reply);
+      }),
+    put: (key, bytes, { version, ifVersion, ttlMs }) =>
+      call("put", (driver) => {
+        checkTextKey("key", key);
+        return putValue(connection, driver, key, { bytes, version, ifVersion, ttl: ttlText(ttlMs) });
+      }),
+    touch: (key, { ifVersion, ttlMs }) =>
+      call("touch", async (driver) => {
+        checkTextKey("key", key);
+        return (await run(driver, TOUCH, [key], [headOf(ifVersion), ttlText(ttlMs)])) === 1;
+      }),
+    delete: (key, { ifVersion }) =>
+      call("delete", async (driver) => {
+        checkTextKey("key", key);
+        return (await run(driver, DELETE, [key], [headOf(ifVersion)])) === 1;
+      }),
+  };
+}
+
+interface Write {
+  readonly bytes: Uint8Array;
+  readonly version: Version;
+  readonly ifVersion: Version | null;
+  /** Whole milliseconds; `0`: for ever. */
+  readonly ttl: string;
+}
+
+/** Compare and swap of one value, also for account activity. */
+export async function putValue(
+  { run }: RedisConnection,
+  driver: Parameters<RedisConnection["run"]>[0],
+  key: string,
+  { bytes, version, ifVersion, ttl }: Write,
+): Promise<PutResult> {
+  const expected = ifVersion === null ? NOTHING : headOf(ifVersion);
+  const value = Buffer.concat([headOf(version), bytes]);
+  const reply = await run(driver, PUT, [key], [expected, value, ttl]);
+  if (reply === 1) return { stored: true };
+  const current = storedFrom(Array.isArray(reply) ? (reply as readonly RedisReply[])[0] : undefined);
+  return current === undefined ? { stored: false } : { stored: false, current };
+}
+
+/** @throws if it is not a value of this adapter's */
+export function storedFrom(reply: RedisReply): Stored | undefined {
+  if (reply === null || reply === undefined) return undefined;
+  if (!Buffer.isBuffer(reply)) throw new Error("the client answered with something else than bytes");
+  const length = reply[0] ?? 0;
+  if (length === 0 || reply.length <= length) throw new Error("another program wrote under this key");
+  return { version: reply.toString("utf8", 1, 1 + length), bytes: reply.subarray(1 + length) };
+}
+
+export function headOf(version: Version): Buffer {
+  const text = Buffer.from(version, "utf8");
+  if (text.length < 1 || text.length > MAX_VERSION_BYTES) {
+    throw new OptionsError("version", `must have 1 to ${MAX_VERSION_BYTES} bytes`);
+  }
+  return Buffer.concat([Buffer.of(text.length), text]);
+}
+
+/** The server counts from when it gets the command. */
+function ttlText(ttlMs: number): string {
+  return String(expiryAt(0, ttlMs));
+}
