@@ -11,6 +11,7 @@ export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
   "./sqlite": ["node:sqlite"],
   "./filesystem": [],
   "./postgres": [],
+  "./redis": [],
   "./web": [],
   "./web/express": [],
   "./testing": ["node:http", "node:net"],

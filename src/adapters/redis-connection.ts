@@ -19,7 +19,7 @@ export interface RedisConnection {
 }
 
 /** While the first connection is being made, calls wait for it so long; later they fail at once. */
-const FIRST_CONNECTION_MS = 1_000;
+const FIRST_CONNECTION_MS = 5_000;
 
 export function createRedisConnection(driver: RedisDriver, runtime: Runtime): RedisConnection {
   let hasStarted = false;
@@ -87,7 +87,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** The client's own error may hold the command it was for, so it is not kept as the cause. */
-export function redisFailure(operation: string, error: unknown): Error {
+function redisFailure(operation: string, error: unknown): Error {
   if (error instanceof OptionsError || error instanceof TokenkeepError) return error;
   const word = /^[A-Z]+/.exec(textOf(error))?.[0] ?? "";
   const options = { cause: plain(error), retryable: true };

@@ -1,4 +1,4 @@
-/** All contract suites on one kind of server, by one kind of client. */
+/** The contract suites on one kind of server, by one kind of client. */
 import { describe, expect, test } from "vitest";
 import { redisStore } from "../../src/adapters/redis.ts";
 import {
@@ -10,34 +10,16 @@ import {
 } from "../../src/testing/contract/index.ts";
 import type { MakeClient } from "./redis-clients.ts";
 
+// Real time: the server counts it.
+const ttlStepMs = 200;
+const capabilities = { canFail: true, ttlStepMs };
 let writes = 0;
 
 /** @param flush empties the server: the suites use the same few keys again and again */
 export function redisContracts(name: string, make: MakeClient, flush: () => Promise<unknown>): void {
   const runner = { name, test, expect, describe };
-  // Real time: the server counts it.
-  const capabilities = { canFail: true, ttlStepMs: 200 };
-
-  async function open() {
-    await flush();
-    const owned = [make(), make()] as const;
-    const [store, second] = [
-      redisStore({ client: owned[0].client }),
-      redisStore({ client: owned[1].client }),
-    ];
-    return {
-      store,
-      second,
-      fail: () => store.close(),
-      async close() {
-        await store.close();
-        await second.close();
-        for (const { dispose } of owned) dispose();
-      },
-    };
-  }
-
-  blobStoreContract({ ...runner, open, capabilities });
+  const open = opener(make, flush);
+  redisRecordContracts(name, make, flush);
 
   activityStoreContract({
     ...runner,
@@ -49,19 +31,10 @@ export function redisContracts(name: string, make: MakeClient, flush: () => Prom
 
   blobAdminContract({
     ...runner,
-    capabilities: { ttlStepMs: 200, dropsExpiredItself: true },
+    capabilities: { ttlStepMs, dropsExpiredItself: true },
     open: async () => {
       const opened = await open();
       return { ...opened, admin: opened.store.admin };
-    },
-  });
-
-  refreshLeaseContract({
-    ...runner,
-    capabilities,
-    open: async () => {
-      const opened = await open();
-      return { ...opened, lease: opened.store.lease, second: opened.second.lease };
     },
   });
 
@@ -74,4 +47,39 @@ export function redisContracts(name: string, make: MakeClient, flush: () => Prom
       return { ...opened, backplane: store.backplane, second: second.backplane, write };
     },
   });
+}
+
+/** What the way to the server decides: records and leases. */
+export function redisRecordContracts(name: string, make: MakeClient, flush: () => Promise<unknown>): void {
+  const runner = { name, test, expect, describe, capabilities };
+  const open = opener(make, flush);
+
+  blobStoreContract({ ...runner, open });
+
+  refreshLeaseContract({
+    ...runner,
+    open: async () => {
+      const opened = await open();
+      return { ...opened, lease: opened.store.lease, second: opened.second.lease };
+    },
+  });
+}
+
+function opener(make: MakeClient, flush: () => Promise<unknown>) {
+  return async () => {
+    await flush();
+    const owned = [make(), make()] as const;
+    const store = redisStore({ client: owned[0].client });
+    const second = redisStore({ client: owned[1].client });
+    return {
+      store,
+      second,
+      fail: () => store.close(),
+      async close() {
+        await store.close();
+        await second.close();
+        for (const { dispose } of owned) dispose();
+      },
+    };
+  };
 }

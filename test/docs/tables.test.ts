@@ -88,6 +88,7 @@ describe("docs/options.md", () => {
     ["createSignIn", "src/web/sign-in.ts", "SignInOptions"],
     ["expressSignIn", "src/web/express.ts", "ExpressSignInOptions"],
     ["sqliteStore", "src/adapters/sqlite.ts", "SqliteStoreOptions"],
+    ["redisStore", "src/adapters/redis.ts", "RedisStoreOptions"],
     ["filesystemStore", "src/adapters/filesystem.ts", "FilesystemStoreOptions"],
     ["postgresStore", "src/adapters/postgres.ts", "PostgresStoreOptions"],
     ["memoryStore", "src/adapters/memory.ts", "MemoryStoreOptions"],

@@ -14,6 +14,7 @@ import {
 import { filesystemStore, type FilesystemStoreOptions } from "tokenkeep/filesystem";
 import { memoryStore } from "tokenkeep/memory";
 import { postgresStore, type PgPool } from "tokenkeep/postgres";
+import { redisStore, type RedisStoreOptions } from "tokenkeep/redis";
 import { sqliteStore, type SqliteStoreOptions } from "tokenkeep/sqlite";
 import { createLocalAuthority, type LocalAuthority } from "tokenkeep/testing";
 import { createSignIn, type SignInCompleted } from "tokenkeep/web";
@@ -23,10 +24,13 @@ interface Properties {
   readonly plan: "free" | "paid";
 }
 
+declare const redisClient: RedisStoreOptions["client"];
+
 export const stores: readonly Store[] = [
   memoryStore(),
   sqliteStore({ path: "tokens.db" } satisfies SqliteStoreOptions),
   filesystemStore({ folder: "tokens" } satisfies FilesystemStoreOptions),
+  redisStore({ client: redisClient } satisfies RedisStoreOptions),
 ];
 
 export const inDatabase = (pool: PgPool): Store => postgresStore({ pool });
