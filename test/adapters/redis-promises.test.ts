@@ -35,7 +35,7 @@ describe.skipIf(!redisProgram)("Redis store", () => {
   async function commands(work: () => Promise<unknown>): Promise<Record<string, number>> {
     await admin.sendCommand(["CONFIG", "RESETSTAT"]);
     await work();
-    const info = String(await admin.sendCommand(["INFO", "commandstats"]));
+    const info = await admin.info("commandstats");
     const counts = [...info.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(
       ([, name = "", calls]) => [name, Number(calls)] as const,
     );
