@@ -27,8 +27,14 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
   let state = await partitions.read(silent.partition);
   let answer = answerFromState(context, silent, state);
   if (answer.result) return served(context, silent, answer.result);
-  // Nobody has signed in: there is nothing to renew or to wait for, and MSAL says so without a call.
-  if (state.status === "absent") return renew(context, silent, unleased(state, answer));
+  if (state.status === "absent") {
+    // The reading may have been shared with somebody who came before the user signed in.
+    state = await partitions.read(silent.partition, { fresh: true });
+    answer = answerFromState(context, silent, state);
+    if (answer.result) return served(context, silent, answer.result);
+    // Nobody has signed in: there is nothing to renew or to wait for, and MSAL says so without a call.
+    if (state.status === "absent") return renew(context, silent, unleased(state, answer));
+  }
   /** Why the last look past L1 failed, if it did: what is known may be older than a sign-in elsewhere. */
   let unconfirmed: unknown;
   return context.leases.run({

@@ -3,7 +3,8 @@ import { collect } from "../support/collect.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { HOUR_MS, MINUTE_MS, passTime, steerDates } from "../support/dates.ts";
 import { claimsOf, tapNetwork } from "../support/network.ts";
-import { ADA, BEN, READ, createWorld, testKeys, type World } from "../support/world.ts";
+import { settle } from "../support/settle.ts";
+import { ADA, BEN, READ, createNode, createWorld, testKeys, type World } from "../support/world.ts";
 
 steerDates();
 
@@ -51,6 +52,22 @@ describe("a hit", () => {
     const hit = await node.client.acquireTokenSilent({ account: account!, scopes: READ, claims: "{}" });
     expect(hit.metadata.cacheLevel).toBe("L1");
   });
+});
+
+test("whoever asks after a sign-in finds it, also if a reading from before it is still under way", async () => {
+  const world = createWorld();
+  const link = chaosStore(world.store);
+  const [node, other] = [world.node({ store: link }), world.node()];
+  const account = (await createNode(world.authority, {}).signIn(ADA)).account!;
+  const reading = link.holdAfter("get");
+  const early = node.client.acquireTokenSilent({ account, scopes: ["api://tasks/read"] });
+  await reading.arrived;
+  const { accessToken } = await other.signIn(ADA);
+  const late = node.client.acquireTokenSilent({ account, scopes: READ });
+  await settle();
+  reading.open();
+  expect(await late).toMatchObject({ accessToken });
+  await early;
 });
 
 test("what memory says of somebody who is signed out challenges nobody, if the store cannot confirm it", async () => {
