@@ -164,8 +164,18 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "partitions/change.ts",
-        find: "    ? current.afterMs\n",
-        replace: "    ? undefined\n",
+        find: "!hasLanded(current, signInId) ? current.afterMs : undefined;",
+        replace: "!hasLanded(current, signInId) ? undefined : undefined;",
+      },
+    ],
+  },
+  "look before a challenge": {
+    about: "what memory says of somebody is believed, also while the store cannot confirm it",
+    rewrites: [
+      {
+        file: "client/renew.ts",
+        find: "if (renewal.unconfirmed !== undefined) throw renewal.unconfirmed;",
+        replace: "void renewal.unconfirmed;",
       },
     ],
   },
