@@ -107,6 +107,7 @@ export function startWorkload(world: World): Workload {
   function crowd({ machine }: Process, user: string, signOut: (process: Process) => void): void {
     const { maxStaleMs } = world.profile;
     const favourite = prng.pick(RESOURCES);
+    const favouriteKind = prng.chance(0.5) ? "force" : "silent";
     const at = (delay: number, number: number, work: (process: Process) => void): void => {
       scheduler.after(delay, undefined, () => {
         const there = machines[number]?.process;
@@ -116,10 +117,12 @@ export function startWorkload(world: World): Workload {
     const signOutMs = prng.chance(0.6) ? prng.wait(20) : 0;
     at(signOutMs, machine.number, signOut);
     const soon = [prng.wait(4), prng.wait(15), prng.wait(15), prng.wait(40), prng.wait(80)];
-    for (const delay of [...soon, signOutMs + 5_500, signOutMs + maxStaleMs + 2_500]) {
-      const { number } = delay < 1_000 && prng.chance(0.6) ? machine : prng.pick(machines);
-      const scopes = prng.chance(0.5) ? favourite : prng.pick(RESOURCES);
-      const kind = delay < signOutMs && prng.chance(0.3) ? "force" : "silent";
+    const after = [prng.wait(150), prng.wait(600), prng.wait(2_000), 5_500, maxStaleMs + 2_500];
+    for (const delay of [...soon, ...after.map((delayMs) => signOutMs + delayMs)]) {
+      const { number } = delay < 5_000 && prng.chance(0.6) ? machine : prng.pick(machines);
+      const isFavourite = delay < 1_000 && prng.chance(0.6);
+      const scopes = isFavourite ? favourite : prng.pick(RESOURCES);
+      const kind = isFavourite ? favouriteKind : "silent";
       if (delay > 60_000 || prng.chance(0.3)) continue;
       at(delay, number, (there) => operations.silent(there, user, { kind, scopes }));
     }

@@ -92,6 +92,31 @@ describe("while the store is there", () => {
     expect(await world.node().sees()).toBe("at-two");
   });
 
+  test("the next life is later than the sign-out and has a name of its own, also by a clock that is behind", async () => {
+    const world = partitionWorld();
+    const [node, away] = [world.node(), world.node({ chaos: { backplane: false } })];
+    await away.signIn("one");
+    await node.partitions.signOut(USER);
+    const ended = await node.partitions.read(USER);
+    await node.signIn("two", USER, { signedInAtMs: world.runtime.now() - LONG_MS });
+    const begun = await node.partitions.read(USER);
+    if (ended.status !== "removed" || begun.status !== "present") throw new Error(begun.status);
+    expect(begun.record.signedInAtMs).toBeGreaterThan(ended.marker.removedAtMs);
+    expect(begun.record.afterMs).toBe(ended.marker.removedAtMs);
+    // One that waits where the ended life still lies in memory had joined it.
+    await away.partitions.signOut(USER);
+    await away.signIn("three");
+    away.link.fail("all", { times: Infinity });
+    await away.signIn("waits", USER, { signedInAtMs: world.runtime.now() + 3 * SKEW_MS });
+    await node.partitions.signOut(USER);
+    const marker = await node.partitions.read(USER);
+    away.link.heal();
+    await world.runtime.advance(LONG_MS);
+    const returned = await node.partitions.read(USER, { fresh: true });
+    if (returned.status !== "present" || marker.status !== "removed") throw new Error(returned.status);
+    expect(returned.record.incarnation).not.toBe(marker.marker.incarnation);
+  });
+
   test("anything but a sign-in does not bring a life back, although it creates", async () => {
     const node = partitionWorld().node();
     await node.partitions.signOut(obo("x"));
