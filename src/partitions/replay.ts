@@ -118,8 +118,6 @@ async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Prom
       if (core.unsaved.get(key) === entry) core.unsaved.drop(key, "superseded");
       return true;
     }
-    // The answer may be lost: then others may build on it before the next attempt.
-    core.unsaved.placed(key, entry, applied.next.provenance);
     const result = await core.tiers.put(key, applied.next, {
       ifVersion: there?.version ?? null,
       ttlMs: ttlOf(entry.partition.kind, applied.next, core.runtime.now(), core.retention),

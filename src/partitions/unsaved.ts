@@ -1,6 +1,4 @@
 import type { CacheBlob } from "../blob/entities.ts";
-import { sameJson } from "../blob/json.ts";
-import type { Provenance } from "../blob/provenance.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import type { Change, Current, Place } from "./change.ts";
 import type { Spill } from "./spill.ts";
@@ -22,8 +20,8 @@ export interface UnsavedTokens {
   readonly beneath: CacheBlob | undefined;
   /** The latest sign-in among the results. */
   readonly signInId?: string | undefined;
-  /** Where the latest attempt to store them has put the tokens. The entry stays the same one by it. */
-  place: Place;
+  /** Where the record was put when it was computed. */
+  readonly place: Place;
   /** A sign-out that came before these tokens and has not reached the store either. */
   readonly after: RemovalMarker | undefined;
   /** The stamp of the last sign-out that was known when a sign-in began to wait. */
@@ -80,8 +78,6 @@ export interface UnsavedResults {
   keepWaiting(key: string, entry: UnsavedRemoval | UnsavedStamp): boolean;
   /** Takes in what a process that is gone had left in the spill folder. */
   adopt(key: string, entry: UnsavedEntry): void;
-  /** Notes where an attempt to store an entry puts its tokens. */
-  placed(key: string, entry: UnsavedTokens, provenance: Provenance): void;
   /** Puts an entry behind the others. */
   postpone(key: string): void;
   /** While a result that was built on the entry is being saved, the entry alone must not be replayed. */
@@ -179,10 +175,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
         place: placeOf(record),
         signInId: change.signInId ?? first?.signInId,
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,
-        over: latest(
-          first?.over,
-          on?.type === "removed" ? on.removedAtMs : on?.type === "tokens" ? on.afterMs : undefined,
-        ),
+        over: on?.type === "removed" ? on.removedAtMs : on?.type === "tokens" ? on.afterMs : undefined,
         weight: JSON.stringify(record.blob).length + SMALL_WEIGHT_BYTES,
       });
       persist(key);
@@ -204,11 +197,6 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       forget(key);
       tellDropped(key);
       return false;
-    },
-    placed(key, entry, provenance) {
-      if (sameJson(entry.place.provenance, provenance)) return;
-      entry.place = { ...entry.place, provenance };
-      if (entries.get(key) === entry) persist(key);
     },
     postpone(key) {
       const entry = entries.get(key);
@@ -240,10 +228,6 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
 
 export function placeOf({ incarnation, provenance }: Place): Place {
   return { incarnation, provenance };
-}
-
-function latest(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b);
 }
 
 /** Application tokens cost one call, an assertion's tokens another one upstream, a user's cost a sign-in. */

@@ -149,6 +149,26 @@ describe("signing out everywhere", () => {
     expect(fresh!.metadata.saved).toBe(true);
   });
 
+  test("that had to wait for the store does not end what a later assertion was exchanged for", async () => {
+    const world = createWorld();
+    const link = chaosStore(world.store);
+    const [a, b] = [api(world, { store: link }), api(world)];
+    const old = { oboAssertion: await assertionOf(world), scopes: SCOPES };
+    const { account } = (await b.client.acquireTokenOnBehalfOf(old))!;
+    link.fail("all", { times: Infinity });
+    expect(await a.client.signOutEverywhere(account!)).toMatchObject({ status: "pending" });
+    passTime(60_000);
+    const fresh = { oboAssertion: await assertionOf(world), scopes: SCOPES };
+    await b.client.acquireTokenOnBehalfOf(fresh);
+    link.heal();
+    await a.cache.close();
+    const node = api(world);
+    const exchanged = asked(world);
+    expect((await node.client.acquireTokenOnBehalfOf(fresh))?.metadata.tokenSource).toBe("cache");
+    await expect(node.client.acquireTokenOnBehalfOf(old)).rejects.toMatchObject({ code: "ERR_SIGNED_OUT" });
+    expect(asked(world)).toBe(exchanged);
+  });
+
   test("refuses an assertion issued before it that no node had seen", async () => {
     const world = createWorld();
     const node = api(world);

@@ -49,6 +49,19 @@ describe("where the store went back in time", () => {
     expect(newerHeld.seq).toBe(3);
     expect(accessTokensOf(newerHeld)).toHaveLength(1);
   });
+
+  test.each([
+    [1_000, 2_000],
+    [2_000, 1_000],
+    [undefined, 2_000],
+  ])("the sign-ins of both are known, and the later date of them (%s, %s)", (held, stored) => {
+    const known = reconcile(
+      { ...tokens("held", 3, 1), signedInAtMs: held, signIns: ["a", "b"] },
+      { ...tokens("stored", 2, 2), signedInAtMs: stored, signIns: ["a", "c"] },
+    ) as TokenRecord;
+    expect(known.signedInAtMs).toBe(2_000);
+    expect(known.signIns?.toSorted()).toEqual(["a", "b", "c"]);
+  });
 });
 
 describe("an account record that began anew after it had expired", () => {

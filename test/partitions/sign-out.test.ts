@@ -291,6 +291,21 @@ describe("while the store is down", () => {
     expect(await world.node().sees()).toBe("at-two");
   });
 
+  test("the next sign-in takes a higher grant than it ended, also where the store has lost that", async () => {
+    const world = partitionWorld();
+    const node = world.node();
+    await node.signIn("one");
+    await node.signIn("two");
+    down(node);
+    await node.partitions.signOut(USER);
+    const key = node.partitions.key(USER);
+    const stored = await world.store.get(key);
+    if (typeof stored === "object") await world.store.delete(key, { ifVersion: stored.version });
+    node.link.heal();
+    await world.runtime.advance(LONG_MS);
+    expect(await world.node().partitions.read(USER)).toMatchObject({ marker: { grant: 2 } });
+  });
+
   test("a second sign-out after that ends both lives", async () => {
     const world = partitionWorld();
     const node = world.node();
@@ -454,8 +469,12 @@ describe("everywhere", () => {
       await world.drive(b.partitions.list(ACCOUNT, entry(name)));
       await b.signIn(name, obo(name), { signsIn: false, signedInAtMs });
     }
+    // What waits beside it is ended no more than what is stored.
+    await world.drive(b.partitions.list(ACCOUNT, entry("waits")));
+    await a.signIn("waits", obo("waits"), { signsIn: false, signedInAtMs: world.runtime.now() });
     a.link.heal();
     await world.runtime.advance(LONG_MS);
+    expect(await world.node().sees(obo("waits"))).toBe("at-waits");
     expect(await world.node().sees(obo("old"))).toBe("removed");
     expect(await world.node().sees(obo("new"))).toBe("at-new");
     expect(await a.sees(obo("new"))).toBe("at-new");

@@ -403,6 +403,19 @@ describe("the memory for such results", () => {
     for (const name of ["u1", "u2"]) expect(await world.node().sees(user(name))).toBe("removed");
   });
 
+  test.each([":account:", ":user:"])(
+    "and so for everybody's part of a sign-out everywhere: %s",
+    async (key) => {
+      const node = partitionWorld().node({ unsavedMaxBytes: SIGN_OUT_BYTES });
+      node.link.fail("put", { times: Infinity, key: ":user:" });
+      expect(await node.partitions.signOut(user("u1"))).toMatchObject({ status: "pending" });
+      node.link.heal();
+      node.link.fail("put", { times: Infinity, key });
+      const everywhere = node.partitions.signOutEverywhere(ACCOUNT, [USER]);
+      await expect(everywhere).rejects.toMatchObject({ code: "ERR_UNSAVED_FULL" });
+    },
+  );
+
   test("sign-outs on their way to a healthy store push nothing out of it", async () => {
     const world = partitionWorld();
     const node = world.node({ unsavedMaxBytes: 2_500 });

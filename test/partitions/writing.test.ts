@@ -191,3 +191,12 @@ test("a user's record is kept for the retention, counted from the last write if 
   await world.runtime.advance(1);
   expect(await world.node().sees()).toBe("absent");
 });
+
+test("a record names its latest sign-ins, and not all there ever were", async () => {
+  const world = partitionWorld();
+  const node = world.node();
+  for (let index = 0; index < 12; index++) await node.signIn(`sign-in-${index}`);
+  const state = await node.partitions.read(USER);
+  if (state.status !== "present") throw new Error(state.status);
+  expect(new Set(state.record.signIns).size).toBe(8);
+});
