@@ -4,8 +4,8 @@ import type { ConfidentialClientOptions } from "../src/index.ts";
 export interface Settings {
   /** The `auth` part of MSAL's configuration; `MSAL_AUTH` holds it as JSON. */
   readonly auth: ConfidentialClientOptions["auth"];
-  /** The SQLite file that web app and worker share: `TOKENKEEP_STORE`. */
-  readonly storePath: string;
+  /** Where the store is that web app and worker share, see store.ts: `TOKENKEEP_STORE`. */
+  readonly store: string;
   /** The file with the keys that seal it: `TOKENKEEP_KEY_FILE`. */
   readonly keyFile: string;
   /** Where the downstream API is: `NOTES_API_URL`. */
@@ -18,7 +18,7 @@ export const NOTES_SCOPES = ["api://notes/read"];
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   return {
     auth: JSON.parse(required(env, "MSAL_AUTH")) as Settings["auth"],
-    storePath: required(env, "TOKENKEEP_STORE"),
+    store: required(env, "TOKENKEEP_STORE"),
     keyFile: required(env, "TOKENKEEP_KEY_FILE"),
     notesApiUrl: required(env, "NOTES_API_URL"),
   };

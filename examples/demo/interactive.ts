@@ -3,10 +3,12 @@ import { createInterface } from "node:readline";
 import { openDataFolder } from "./data-folder.ts";
 import { createProcesses, type Child, type Processes } from "./processes.ts";
 import { startServices } from "./services.ts";
+import { prepareStore, type StoreKind } from "./store.ts";
 
 export interface InteractiveOptions {
   readonly port: number;
   readonly dataPath: string;
+  readonly store: StoreKind;
   readonly print: (line: string) => void;
 }
 
@@ -18,8 +20,11 @@ const WORKER_INTERVAL_MS = Number(process.env["WORKER_INTERVAL_MS"] ?? 20_000);
 export async function runInteractive(options: InteractiveOptions): Promise<void> {
   const { print } = options;
   const data = openDataFolder(options.dataPath);
+  const store = await prepareStore(options.store, data);
   const services = await startServices(ACCESS_TOKEN_SECONDS);
-  const processes = createProcesses(services, data, (child, line) => print(`${child.padEnd(7)} | ${line}`));
+  const processes = createProcesses(services, data, store, (child, line) =>
+    print(`${child.padEnd(7)} | ${line}`),
+  );
   const told = stopSignal();
   try {
     const web = await processes.startWebApp(options.port);
@@ -47,6 +52,7 @@ tokenkeep demonstration
   } finally {
     await processes.stopAll();
     await services.close();
+    await store.stop();
   }
 }
 

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { AccountReport } from "../worker/worker.ts";
 import type { RunRequest } from "../worker/main.ts";
 import type { DataFolder } from "./data-folder.ts";
+import type { DemoStore } from "./store.ts";
 import type { Services } from "./services.ts";
 
 /** What a child tells its parent. */
@@ -48,6 +49,7 @@ const STOP_TIMEOUT_MS = 10_000;
 export function createProcesses(
   services: Services,
   data: DataFolder,
+  store: DemoStore,
   onLine: (child: string, line: string) => void = () => undefined,
 ): Processes {
   const lines: string[] = [];
@@ -55,7 +57,7 @@ export function createProcesses(
   const environment = {
     MSAL_AUTH: JSON.stringify(services.auth),
     NOTES_API_URL: services.notesApiUrl,
-    TOKENKEEP_STORE: data.storePath,
+    TOKENKEEP_STORE: store.location,
     TOKENKEEP_KEY_FILE: data.keyFile,
     SESSION_KEY_FILE: data.sessionKeyFile,
     SIGN_OUT_URL: services.signOutUrl,

@@ -8,6 +8,7 @@ import type { Ledger } from "./ledger.ts";
 import type { Child, Processes } from "./processes.ts";
 import type { Haystack } from "./scan.ts";
 import type { Services } from "./services.ts";
+import type { DemoStore } from "./store.ts";
 
 export const ADA = "ada@contoso.example";
 export const BEN = "ben@contoso.example";
@@ -21,6 +22,7 @@ const NAMES: Readonly<Record<string, string>> = Object.freeze({
 export interface Stage {
   readonly services: Services;
   readonly data: DataFolder;
+  readonly store: DemoStore;
   readonly processes: Processes;
   readonly ledger: Ledger;
   /** Makes the story come out wrong, for the test that it can: `skip-revocation` or `leak-token`. */

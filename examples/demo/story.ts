@@ -11,15 +11,17 @@ import {
   USED_UP_SECONDS,
 } from "./chapters.ts";
 import { createBrowser } from "./browser.ts";
-import { temporaryDataFolder, type DataFolder } from "./data-folder.ts";
-import { createLedger, type Ledger } from "./ledger.ts";
-import { createProcesses, type Processes } from "./processes.ts";
-import { startServices, type Services } from "./services.ts";
+import { temporaryDataFolder } from "./data-folder.ts";
+import { createLedger } from "./ledger.ts";
+import { createProcesses } from "./processes.ts";
+import { startServices } from "./services.ts";
 import { ADA, BEN, CLEO, tally, type Stage } from "./stage.ts";
+import { prepareStore, type StoreKind } from "./store.ts";
 
 export interface StoryOptions {
   readonly print: (line: string) => void;
   readonly fault?: string | undefined;
+  readonly store: StoreKind;
 }
 
 /** Plays the story; true if all of it came out right. */
@@ -31,10 +33,14 @@ export async function playStory(options: StoryOptions): Promise<boolean> {
   };
   const ledger = createLedger(print);
   const data = temporaryDataFolder();
+  const store = await prepareStore(options.store, data).catch((error: unknown) => {
+    data.remove();
+    throw error;
+  });
   const services = await startServices(USED_UP_SECONDS);
-  const processes = createProcesses(services, data);
+  const processes = createProcesses(services, data, store);
   try {
-    const stage = await setTheStage(services, data, processes, ledger, options.fault);
+    const stage = await setTheStage({ services, data, store, processes, ledger, fault: options.fault });
     await threeUsersSignIn(stage);
     await theWorkerGoesOnAlone(stage);
     await oneUserIsRevoked(stage);
@@ -49,6 +55,7 @@ export async function playStory(options: StoryOptions): Promise<boolean> {
   } finally {
     await processes.stopAll();
     await services.close();
+    await store.stop();
     data.remove();
   }
   if (ledger.failed > 0) {
@@ -58,21 +65,14 @@ export async function playStory(options: StoryOptions): Promise<boolean> {
   return ledger.failed === 0;
 }
 
-async function setTheStage(
-  services: Services,
-  data: DataFolder,
-  processes: Processes,
-  ledger: Ledger,
-  fault: string | undefined,
-): Promise<Stage> {
+type Equipment = Pick<Stage, "services" | "data" | "store" | "processes" | "ledger" | "fault">;
+
+async function setTheStage(equipment: Equipment): Promise<Stage> {
+  const { services, processes } = equipment;
   const { calls } = services.authority;
   let seen = 0;
   return {
-    services,
-    data,
-    processes,
-    ledger,
-    fault,
+    ...equipment,
     browsers: new Map([ADA, BEN, CLEO].map((user) => [user, createBrowser()])),
     worker: await processes.startWorker(0),
     web: await processes.startWebApp(0),

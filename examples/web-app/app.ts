@@ -4,11 +4,11 @@ import type { Express, Request, Response } from "express";
 import { getIronSession } from "iron-session";
 import { createConfidentialClient, createTokenCache, keysFromFile } from "../../src/index.ts";
 import type { SignOutOutcome } from "../../src/index.ts";
-import { sqliteStore } from "../../src/adapters/sqlite.ts";
 import { createSignIn } from "../../src/web/sign-in.ts";
 import { expressSignIn, type SessionHandle, type SignInSession } from "../../src/web/express.ts";
 import { fetchProfile } from "../notes-api/client.ts";
 import { NOTES_SCOPES, type Settings } from "../settings.ts";
+import { openStore } from "../store.ts";
 import { answerErrors } from "./errors.ts";
 import { errorPage, homePage, profilePage, type SignOutNotice } from "./pages.ts";
 import { protect } from "./protect.ts";
@@ -44,8 +44,9 @@ export function createWebApp(settings: WebAppSettings): WebApp {
     });
 
   // ------------------------------------------------------------------------------------------------
+  const { store, end } = openStore(settings.store);
   const tokenCache = createTokenCache({
-    store: sqliteStore({ path: settings.storePath }),
+    store,
     keys: keysFromFile(settings.keyFile),
   });
   const client = createConfidentialClient({ auth: settings.auth, tokenCache });
@@ -93,7 +94,7 @@ export function createWebApp(settings: WebAppSettings): WebApp {
   app.use((_req, res) => void res.status(404).send(errorPage("not-found")));
   app.use(routes.errors);
   app.use(answerErrors);
-  return { app, close: () => tokenCache.close() };
+  return { app, close: () => tokenCache.close().finally(end) };
 }
 
 /** Nobody is signed in any more, and the next page says what happened. */

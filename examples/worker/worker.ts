@@ -1,9 +1,9 @@
 /** A background worker on tokenkeep: it acts for every user who has signed in, while they are away. */
 import { accountRef, createConfidentialClient, createTokenCache, keysFromFile } from "../../src/index.ts";
 import type { AccountRef, TokenResult } from "../../src/index.ts";
-import { sqliteStore } from "../../src/adapters/sqlite.ts";
 import { fetchProfile } from "../notes-api/client.ts";
 import { NOTES_SCOPES, type Settings } from "../settings.ts";
+import { openStore } from "../store.ts";
 
 /** What came of one account. */
 export interface AccountReport {
@@ -23,8 +23,9 @@ export interface Worker {
 
 export function createWorker(settings: Settings): Worker {
   // ------------------------------------------------------------------------------------------------
+  const { store, end } = openStore(settings.store);
   const tokenCache = createTokenCache({
-    store: sqliteStore({ path: settings.storePath }),
+    store,
     keys: keysFromFile(settings.keyFile),
   });
   const client = createConfidentialClient({ auth: settings.auth, tokenCache, role: "worker" });
@@ -59,7 +60,7 @@ export function createWorker(settings: Settings): Worker {
     return reports;
   }
 
-  return { run, actFor, close: () => tokenCache.close() };
+  return { run, actFor, close: () => tokenCache.close().finally(end) };
 }
 
 const sourceOf = ({ metadata }: TokenResult): string =>

@@ -1,13 +1,17 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { STORE_KINDS } from "../../examples/demo/store.ts";
+import { postgresVersions } from "../services/postgres.ts";
 import { endRuns, runStart } from "./support.ts";
 
 afterEach(endRuns);
 
+const STORES = STORE_KINDS.filter((kind) => kind !== "postgres" || postgresVersions.length > 0);
+
 const lastLine = (output: string): string => output.trimEnd().split("\n").at(-1) ?? "";
 
 describe("npm start -- --headless", () => {
-  test("plays the whole story, exits 0 and ends with the counts", async () => {
-    const run = runStart(["--headless"]);
+  test.each(STORES)("plays the whole story on %s, exits 0 and ends with the counts", async (store) => {
+    const run = runStart(["--headless", "--store", store]);
     expect(await run.ended, run.output()).toBe(0);
     expect(run.output()).not.toContain("✗");
     expect(lastLine(run.output())).toMatch(

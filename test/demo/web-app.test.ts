@@ -24,7 +24,7 @@ beforeAll(async () => {
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   web = createWebApp({
     ...services,
-    storePath: data.storePath,
+    store: data.storePath,
     keyFile: data.keyFile,
     baseUrl: origin,
     sessionPassword: "a password of more than thirty-two characters",
