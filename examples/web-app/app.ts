@@ -94,7 +94,12 @@ export function createWebApp(settings: WebAppSettings): WebApp {
   app.use((_req, res) => void res.status(404).send(errorPage("not-found")));
   app.use(routes.errors);
   app.use(answerErrors);
-  return { app, close: () => tokenCache.close().finally(end) };
+  async function close(): Promise<void> {
+    await tokenCache.close();
+    await end();
+  }
+
+  return { app, close };
 }
 
 /** Nobody is signed in any more, and the next page says what happened. */

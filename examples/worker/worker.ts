@@ -60,7 +60,12 @@ export function createWorker(settings: Settings): Worker {
     return reports;
   }
 
-  return { run, actFor, close: () => tokenCache.close().finally(end) };
+  async function close(): Promise<void> {
+    await tokenCache.close();
+    await end();
+  }
+
+  return { run, actFor, close };
 }
 
 const sourceOf = ({ metadata }: TokenResult): string =>

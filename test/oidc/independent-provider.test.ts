@@ -103,14 +103,14 @@ test("sign-in with PKCE and nonce, silent, one-time refresh, a second process an
   const afterRefresh = ["authorization_code", "refresh_token", "refresh_token", "refresh_token"];
   expect(provider.grants).toEqual(afterRefresh);
 
-  const records = await openRecords(storePath, keys);
+  const records = await openRecords({ storePath }, keys);
   expect(foreignRecords(records)).toEqual([]);
   expect(records.filter(({ kind }) => kind === "user").map(({ owners }) => owners)).toEqual([["alice"]]);
 
   const session = createBrowser();
   await passPages(session, `${first.ready}/sign-in?returnTo=/me`, "bob");
   expect(await browser.post(`${first.ready}/sign-out`)).toMatchObject({ body: { status: "done" } });
-  expect((await openRecords(storePath, keys)).filter(({ kind }) => kind === "user")).toMatchObject([
+  expect((await openRecords({ storePath }, keys)).filter(({ kind }) => kind === "user")).toMatchObject([
     { record: { type: "removed" } },
     { record: { type: "tokens" }, owners: ["bob"] },
   ]);
@@ -118,12 +118,12 @@ test("sign-in with PKCE and nonce, silent, one-time refresh, a second process an
   expect(provider.grants).toEqual([...afterRefresh, "authorization_code"]);
 
   expect(provider.secrets.size).toBeGreaterThan(10);
-  expect(leaksIn(rawStore(storePath), provider.secrets)).toBe(0);
+  expect(leaksIn(rawStore({ storePath }), provider.secrets)).toBe(0);
   const ends = await Promise.all(nodes.map((node) => node.stop()));
   expect(ends.map(({ code }) => code)).toEqual([0, 0]);
   const printed = Buffer.from(nodes.map((node) => node.output()).join("\n"));
   expect(leaksIn(printed, provider.secrets)).toBe(0);
-  expect(leaksIn(rawStore(storePath), provider.secrets)).toBe(0);
+  expect(leaksIn(rawStore({ storePath }), provider.secrets)).toBe(0);
 });
 
 test.each([
@@ -145,6 +145,6 @@ test.each([
     altered.searchParams.set(parameter, "A".repeat(43));
     expect(await passPages(browser, altered.href, "alice")).toMatchObject({ status: 400, body: { code } });
     expect(provider.grants).toEqual([grant]);
-    expect((await openRecords(storePath, keys)).map(({ kind }) => kind)).toEqual(["flow"]);
+    expect((await openRecords({ storePath }, keys)).map(({ kind }) => kind)).toEqual(["flow"]);
   },
 );

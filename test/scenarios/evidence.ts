@@ -1,13 +1,18 @@
 /** What lies in the store afterwards, and whether any secret is where none may be. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { findSecrets, stringSecrets } from "../../examples/demo/scan.ts";
-import { sqliteStore } from "../../src/adapters/sqlite.ts";
 import { SECTIONS } from "../../src/blob/entities.ts";
 import { parseKeys } from "../../src/envelope/key-ring.ts";
 import { createSealer } from "../../src/envelope/sealer.ts";
 import { createRecordCodec } from "../../src/partitions/codec.ts";
 import type { PartitionRecord } from "../../src/partitions/record.ts";
 import { systemRuntime } from "../../src/runtime.ts";
+import { openStore } from "./children/store.ts";
+import type { ChildSettings } from "./children/settings.ts";
+
+/** Which store, and where. */
+export type StorePlace = Pick<ChildSettings, "store" | "storePath">;
 
 /** One record as whoever has the keys can read it. */
 export interface Lying {
@@ -21,8 +26,8 @@ export interface Lying {
 const NAMESPACE = "tokenkeep";
 
 /** Opens every record in the store with the keys, given as text, or `"unsealed"`. */
-export async function openRecords(path: string, keys: string): Promise<Lying[]> {
-  const store = sqliteStore({ path });
+export async function openRecords(place: StorePlace, keys: string): Promise<Lying[]> {
+  const store = openStore(place);
   const codec = createRecordCodec({
     sealer: createSealer(keys === "unsealed" ? "unsealed" : parseKeys(keys, "keys"), systemRuntime),
     namespace: NAMESPACE,
@@ -66,10 +71,16 @@ export function foreignRecords(records: readonly Lying[]): string[] {
     .map(({ key }) => key);
 }
 
-/** The bytes of a SQLite database and of the files beside it. */
-export function rawStore(path: string): Buffer {
+/** The bytes of a SQLite database and of the files beside it, or of every file in the folder. */
+export function rawStore({ store, storePath: path }: StorePlace): Buffer {
+  if (store === "filesystem") return rawFolder(path);
   const files = [path, `${path}-wal`, `${path}-shm`, `${path}-journal`].filter((file) => existsSync(file));
   return Buffer.concat(files.map((file) => readFileSync(file)));
+}
+
+function rawFolder(folder: string): Buffer {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
+  return Buffer.concat(files.map((file) => readFileSync(join(file.parentPath, file.name))));
 }
 
 /** How many secrets lie in the bytes. Which ones is not told, for the answer is printed. */

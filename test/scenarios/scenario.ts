@@ -12,8 +12,8 @@ import {
   type LocalAuthorityOptions,
 } from "../../src/testing/index.ts";
 import { createBrowser, type Browser } from "./browser.ts";
-import type { ChildSettings, Run } from "./children/settings.ts";
-import { foreignRecords, leaksIn, openRecords, rawStore, type Lying } from "./evidence.ts";
+import type { ChildSettings, Run, ScenarioStore } from "./children/settings.ts";
+import { foreignRecords, leaksIn, openRecords, rawStore, type Lying, type StorePlace } from "./evidence.ts";
 import { startProcess, type ChildEnd, type ChildHandle } from "./processes.ts";
 import { startProfileApi, type ProfileApi } from "./profile-api.ts";
 
@@ -34,6 +34,11 @@ export const LASTING = { accessTokenSeconds: 3600 };
 /** A sign-in that asks for no token afterwards. */
 export const SIGN_IN_ONLY = "/sign-in?returnTo=/no-page";
 
+/** What the authority does, and which store the processes share. Default: SQLite. */
+export interface ScenarioOptions extends LocalAuthorityOptions {
+  readonly store?: ScenarioStore;
+}
+
 export interface WebApp extends ChildHandle {
   readonly origin: string;
 }
@@ -45,6 +50,8 @@ export interface Worker extends ChildHandle {
 
 export interface Scenario {
   readonly authority: LocalAuthority;
+  /** The SQLite file, or the folder. */
+  readonly storePath: string;
   readonly api: ProfileApi;
   readonly webApp: (settings?: Partial<ChildSettings>) => Promise<WebApp>;
   readonly worker: (settings?: Partial<ChildSettings>) => Promise<Worker>;
@@ -69,7 +76,7 @@ export type ExpectedCalls = Readonly<Record<string, number>>;
  */
 export async function playScenario(
   play: (scenario: Scenario) => Promise<ExpectedCalls>,
-  options: LocalAuthorityOptions = {},
+  options: ScenarioOptions = {},
 ): Promise<void> {
   const stage = await buildStage(options);
   onTestFailed(() => console.warn(`what the processes printed:\n${stage.printed()}`));
@@ -110,10 +117,11 @@ export interface Stage {
 }
 
 /** For the harness's own tests; scenarios use {@link playScenario}. */
-export async function buildStage(options: LocalAuthorityOptions = {}): Promise<Stage> {
+export async function buildStage({ store, ...options }: ScenarioOptions = {}): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), "tokenkeep-scenario-"));
   chmodSync(folder, 0o700);
-  const storePath = join(folder, "tokens.db");
+  const storePath = join(folder, store === "filesystem" ? "tokens" : "tokens.db");
+  const place: StorePlace = { storePath, ...(store && { store }) };
   const keys = generateKey(systemRuntime);
   const authority = createLocalAuthority(options);
   const listener = await authority.listen();
@@ -128,7 +136,7 @@ export async function buildStage(options: LocalAuthorityOptions = {}): Promise<S
   ): Promise<ChildHandle> {
     const settings: ChildSettings = {
       auth: authority.msalAuth("organizations", DEFAULT_CLIENT_IDS.web),
-      storePath,
+      ...place,
       lockTimeoutMs: 30_000,
       scopes: [NOTES],
       apiOrigin: api.origin,
@@ -141,9 +149,10 @@ export async function buildStage(options: LocalAuthorityOptions = {}): Promise<S
     return child;
   }
 
-  const records = (): Promise<Lying[]> => openRecords(storePath, unsealed ? "unsealed" : keys);
+  const records = (): Promise<Lying[]> => openRecords(place, unsealed ? "unsealed" : keys);
   const scenario: Scenario = {
     authority,
+    storePath,
     api,
     browser: createBrowser,
     async webApp(own) {
@@ -169,7 +178,7 @@ export async function buildStage(options: LocalAuthorityOptions = {}): Promise<S
     leaks() {
       const secrets = [...authority.issued, keys, ...keyTexts(keys)];
       const logs = Buffer.from(printed());
-      return Promise.resolve({ store: leaksIn(rawStore(storePath), secrets), logs: leaksIn(logs, secrets) });
+      return Promise.resolve({ store: leaksIn(rawStore(place), secrets), logs: leaksIn(logs, secrets) });
     },
     endProcesses: () =>
       Promise.all(children.filter(({ pid }) => !crashed.has(pid)).map((child) => child.stop())),

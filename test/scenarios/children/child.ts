@@ -1,7 +1,6 @@
 /** What the web app and the worker of a scenario have in common: the cache, the commands, the way to end. */
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
-import { sqliteStore } from "../../../src/adapters/sqlite.ts";
 import {
   createConfidentialClient,
   createTokenCache,
@@ -19,6 +18,7 @@ import {
   type Command,
   type Served,
 } from "./settings.ts";
+import { openStore } from "./store.ts";
 
 export interface Child {
   readonly settings: ChildSettings;
@@ -34,7 +34,7 @@ export function log(what: string, ...values: unknown[]): void {
 export function startChild(role: ClientRole): Child {
   const settings = JSON.parse(process.env[SETTINGS_VARIABLE] ?? "") as ChildSettings;
   const cache = createTokenCache<never>({
-    store: sqliteStore({ path: settings.storePath, lockTimeoutMs: settings.lockTimeoutMs }),
+    store: openStore(settings),
     keys: settings.unsealed ? "unsealed" : keysFromEnv(KEYS_VARIABLE),
     ...(settings.coherenceBoundMs && { coherenceBoundMs: settings.coherenceBoundMs }),
     onEvent: (event) => log("event", event),

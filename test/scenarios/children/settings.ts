@@ -1,11 +1,15 @@
 /** What a child process of a scenario is told when it starts. */
 import type { ConfidentialClientOptions } from "../../../src/index.ts";
 
+export type ScenarioStore = "sqlite" | "filesystem";
+
 export interface ChildSettings {
   readonly auth: ConfidentialClientOptions["auth"];
   /** `OIDC` for a provider that is not Entra ID. */
   readonly protocolMode?: "AAD" | "OIDC";
+  /** A SQLite file or, for `filesystem`, a folder. */
   readonly storePath: string;
+  readonly store?: ScenarioStore;
   /** How long a call waits for another process's lock on the store, ms. */
   readonly lockTimeoutMs: number;
   readonly coherenceBoundMs?: number;
