@@ -12,6 +12,14 @@ const FIRST_DELAY_MS = 250;
 /** A store that is back has what waited within a second; one call at a time is no burden to one that is not. */
 const MAX_DELAY_MS = 500;
 const MAX_FAILURES = 3;
+/** So many at a time go to a store that takes them. */
+const LANES = 16;
+
+/** How a pass goes. */
+interface Tally {
+  stored: number;
+  failures: number;
+}
 
 export interface Replay {
   readonly request: (when: "now" | "later") => void;
@@ -55,20 +63,31 @@ export function createReplay(
   }
 
   async function replayAll(): Promise<number> {
-    let failures = 0;
-    for (const key of urgentFirst(unsaved)) {
-      const entry = unsaved.get(key);
-      // One record that the store never takes is no reason not to try the next.
-      core.tiers.endPause();
-      if (!entry || (await replayEntry(key, entry)) !== "store-failed") continue;
-      // One record that the store never takes must not hold up the others; several failures mean the store.
-      unsaved.postpone(key);
-      failures += 1;
-      if (failures === MAX_FAILURES) break;
-    }
+    const waiting = urgentFirst(unsaved);
+    const tally: Tally = { stored: 0, failures: 0 };
+    // One at a time until the store has taken one; then many, because a second is what the rest may take.
+    await replaySome(waiting, tally, () => tally.stored > 0);
+    await Promise.all(Array.from({ length: LANES }, () => replaySome(waiting, tally, () => false)));
     delayMs = unsaved.size === 0 ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
     if (unsaved.size > 0) request("later");
     return unsaved.size;
+  }
+
+  async function replaySome(waiting: string[], tally: Tally, isEnough: () => boolean): Promise<void> {
+    while (tally.failures < MAX_FAILURES && !isEnough()) {
+      const key = waiting.shift();
+      if (key === undefined) return;
+      const entry = unsaved.get(key);
+      if (!entry) continue;
+      // One record that the store never takes is no reason not to try the next.
+      core.tiers.endPause();
+      const outcome = await replayEntry(key, entry);
+      if (outcome === "stored") tally.stored += 1;
+      if (outcome !== "store-failed") continue;
+      // One record that the store never takes must not hold up the others; several failures mean the store.
+      unsaved.postpone(key);
+      tally.failures += 1;
+    }
   }
 
   /** `not-yet`: this one record is unreadable or contended, which says nothing about the others. */
