@@ -478,6 +478,28 @@ describe("draining", () => {
     expect(world.runtime.pendingTimers()).toBe(0);
   });
 
+  test("a thousand results that wait are stored within a second of the store's return, 5 ms a call", async () => {
+    const world = partitionWorld();
+    const slow = <A extends unknown[], R>(call: (...values: A) => Promise<R>) => {
+      return async (...values: A): Promise<R> => {
+        await new Promise<void>((resolve) => void world.runtime.setTimer(resolve, 5));
+        return call(...values);
+      };
+    };
+    const { get, put } = world.store;
+    const store = { ...world.store, get: slow(get), put: slow(put) };
+    const node = world.node({ store, unsavedMaxBytes: 100_000_000 });
+    down(node);
+    const partitions = Array.from({ length: 1_000 }, (_, index) =>
+      userPartition({ clientId: "app", issuer: "login.test" }, `user-${index}.tenant`),
+    );
+    await world.drive(Promise.all(partitions.map((partition) => node.signIn("one", partition))));
+    expect(node.partitions.unsaved.size).toBe(1_000);
+    node.link.heal();
+    await world.runtime.advance(1_000);
+    expect(node.partitions.unsaved.size).toBe(0);
+  });
+
   test("a store that fails is asked about twice a second: what waits is there soon after its return", async () => {
     const world = partitionWorld();
     const node = world.node();

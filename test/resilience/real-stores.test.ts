@@ -195,7 +195,7 @@ describe.each(sharedStores)("$name: R27: a store that", ({ start }) => {
       const renewals = half.map((account) =>
         far.client.acquireTokenSilent({ account, scopes: ["api://tasks/read"] }),
       );
-      const { longestMs, codes, answers } = await load(all, 4_000);
+      const { longestMs, codes, answers } = await load(all, 2_500);
       const renewed = await Promise.all(renewals);
       expect(codes).toEqual([]);
       expect(answers).toBeGreaterThan(20);
