@@ -58,6 +58,8 @@ export interface CacheParts {
    * @throws `ERR_CLOSED` once the cache is closing
    */
   readonly run: <R>(operation: () => Promise<R>) => Promise<R>;
+  /** False once the cache is closing. */
+  readonly isOpen: () => boolean;
   /** Empties L1: what MSAL's `clearCache` means where memory is only a copy. */
   readonly forgetAll: () => void;
   /** Deletes records whose time has passed. @returns how many. */
@@ -213,6 +215,7 @@ function createParts(
       lease: options.refreshLease === "off" || !store.lease ? undefined : guardLease(store.lease, calls),
       refreshTokens: options.refreshTokens,
       run: operations.run,
+      isOpen: operations.isOpen,
       forgetAll: () => tiers.clear(),
       purgeRecords: async () =>
         tiers.prune() + (options.store?.admin ? await purgeExpired(options.store.admin, calls) : 0),

@@ -57,7 +57,7 @@ export const LAYERS: readonly Layer[] = [
     imports: [...ROOT_OF_COMPOSITION, "options", "adapters/memory"],
     packages: [],
   },
-  { name: "client", imports: CLIENT, packages: ["node:crypto"] },
+  { name: "client", imports: CLIENT, packages: ["lru-cache", "node:crypto"] },
   { name: "worker", imports: ON_CLIENT, packages: [] },
   { name: "web", imports: ON_CLIENT, packages: ["node:crypto"] },
   { name: "index", imports: ON_CLIENT, packages: [] },

@@ -15,14 +15,19 @@ const CLOUDS: readonly (readonly string[])[] = Object.freeze([
   ["login.sovcloud-identity.sg"],
 ]);
 
+const BY_NAME: ReadonlyMap<string, readonly string[]> = new Map(
+  CLOUDS.flatMap((aliases) => aliases.map((name) => [name, aliases] as const)),
+);
+
 /** The host MSAL files entries of this host's cloud under; an unknown host in lower case. */
 export function canonicalEnvironment(host: string): string {
-  const name = host.toLowerCase();
-  return CLOUDS.find((aliases) => aliases.includes(name))?.[0] ?? name;
+  return environmentAliases(host)[0] ?? host;
 }
 
 /** All names of this host's cloud, the canonical one first; an unknown host has only itself. */
 export function environmentAliases(host: string): readonly string[] {
+  const known = BY_NAME.get(host);
+  if (known) return known;
   const name = host.toLowerCase();
-  return CLOUDS.find((aliases) => aliases.includes(name)) ?? [name];
+  return BY_NAME.get(name) ?? [name];
 }

@@ -23,6 +23,17 @@ export function answerFromMemory(context: ClientContext, flow: CachedFlow): Toke
   return record && context.answers.find(record, "L1", flow.search).result;
 }
 
+/** An answer from memory is no operation that closing would have to wait for; anything else is. */
+export function answerOrRun<R extends TokenResult | null>(
+  context: ClientContext,
+  flow: CachedFlow,
+  work: () => Promise<R>,
+): Promise<R | TokenResult> {
+  const hit = answerFromMemory(context, flow);
+  if (hit && context.parts.isOpen()) return Promise.resolve(hit);
+  return context.parts.run(() => shared(context, flow, work));
+}
+
 export function answerFromState(
   context: ClientContext,
   flow: CachedFlow,

@@ -5,8 +5,9 @@ import { runOperation } from "../msal/operation.ts";
 import type { AuthorizationUrlRequest, Configuration, MsalClient } from "../msal/types.ts";
 import { createLeases, type Leases } from "../partitions/lease.ts";
 import type { CacheParts, TokenCache } from "../token-cache.ts";
-import { createAuthorityReader, type ClientContext } from "./context.ts";
+import { createAuthorityReader, createUserPartitions, type ClientContext } from "./context.ts";
 import { createCacheAnswers } from "./lookup.ts";
+import { createSubjects } from "./subjects.ts";
 
 interface ResolvedClient {
   readonly auth: Configuration["auth"];
@@ -23,10 +24,13 @@ export function createClientContext<C extends MsalClient>(
 ): ClientContext<C> {
   const { auth, system, tokenCache, role, requestTimeoutMs } = resolved;
   const { parts } = tokenCache;
+  const userPartitions = createUserPartitions(auth.clientId);
   const context: ClientContext<C> = {
     parts,
     auth,
     authority: createAuthorityReader(auth, system?.protocolMode),
+    subjects: createSubjects(userPartitions),
+    userPartitions,
     answers: createCacheAnswers(parts.runtime),
     role,
     settings: settings.current,

@@ -5,7 +5,8 @@ import type { ClientCredentialRequest } from "../msal/types.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { appPartition } from "../partitions/partition.ts";
-import { answerFromMemory, askUnderLease, shared, type CachedFlow } from "./cached-flow.ts";
+import { answerOrRun, askUnderLease, type CachedFlow } from "./cached-flow.ts";
+import { checkedRequest } from "./client-options.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
@@ -21,20 +22,21 @@ const PLAIN_FIELDS = new Set(["scopes", "authority", "correlationId", "azureClou
  * The application's own token for one tenant. With the store down the identity provider is asked instead: an
  * application token costs one call, not a person's time.
  */
-export async function acquireTokenByClientCredential(
+export function acquireTokenByClientCredential(
   context: ConfidentialContext,
   request: ClientCredentialRequest,
 ): Promise<TokenResult | null> {
-  const app = prepare(context, request);
-  return (
-    answerFromMemory(context, app) ??
-    shared(context, app, () =>
+  try {
+    const app = prepare(context, checkedRequest(request));
+    return answerOrRun(context, app, () =>
       askUnderLease(context, app, {
         read: () => readOrGoOn(context, app.partition, { fresh: true }),
         ask: (renewal) => ask(context, app, renewal),
       }),
-    )
-  );
+    );
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
 }
 
 function prepare(context: ConfidentialContext, request: ClientCredentialRequest): AppFlow {

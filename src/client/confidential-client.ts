@@ -101,11 +101,10 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
     getAuthCodeUrl: async (request) => authCodeUrl(context, checkedRequest(request)),
     acquireTokenByCode: (request, payload) =>
       parts.run(() => acquireTokenByCode(context, checkedRequest(request), payload)),
-    acquireTokenSilent: (request) => parts.run(() => acquireTokenSilent(context, checkedRequest(request))),
+    acquireTokenSilent: (request) => acquireTokenSilent(context, request),
     acquireTokenByRefreshToken: (request) =>
       parts.run(() => acquireTokenByRefreshToken(context, checkedRequest(request))),
-    acquireTokenByClientCredential: (request) =>
-      parts.run(() => acquireTokenByClientCredential(context, checkedRequest(request))),
+    acquireTokenByClientCredential: (request) => acquireTokenByClientCredential(context, request),
     acquireTokenOnBehalfOf: (request) =>
       parts.run(() => acquireTokenOnBehalfOf(context, checkedRequest(request))),
     acquireTokenByUsernamePassword: (request) =>

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import type { AccountRef } from "../activity/account-ref.ts";
 import type { ActivitySubject } from "../activity/activity.ts";
 import { classifyFailure } from "../activity/outcome.ts";
@@ -16,6 +17,7 @@ import { userPartition, type Partition, type PartitionScope } from "../partition
 import type { TokenRecord } from "../partitions/record.ts";
 import type { CacheParts } from "../token-cache.ts";
 import type { CacheAnswers } from "./lookup.ts";
+import type { Subjects } from "./subjects.ts";
 
 /** What every flow of one client works with. */
 export interface ClientContext<C extends MsalClient = MsalClient> {
@@ -23,6 +25,10 @@ export interface ClientContext<C extends MsalClient = MsalClient> {
   readonly auth: Configuration["auth"];
   /** Reads an authority; remembered, because every request names one. */
   readonly authority: (request: AuthorityRequest) => Authority;
+  /** What a request's account means; remembered for as long as the account object lives. */
+  readonly subjects: Subjects;
+  /** Makes a user's partition; those used of late are remembered. */
+  readonly userPartitions: UserPartitions;
   readonly answers: CacheAnswers;
   readonly role: ClientRole;
   readonly settings: () => OperationSettings<C>;
@@ -39,6 +45,26 @@ export interface AuthorityRequest {
 }
 
 const REMEMBERED_AUTHORITIES = 1_000;
+
+/** {@link userPartition} with a memory. */
+export type UserPartitions = (authority: Authority, homeAccountId: string, subject: string) => Partition;
+
+const REMEMBERED_PARTITIONS = 10_000;
+
+export function createUserPartitions(clientId: string): UserPartitions {
+  const remembered = new WeakMap<Authority, LRUCache<string, Partition>>();
+  return (authority, homeAccountId, subject) => {
+    let known = remembered.get(authority);
+    if (!known) remembered.set(authority, (known = new LRUCache({ max: REMEMBERED_PARTITIONS })));
+    const name = subject === homeAccountId ? homeAccountId : `${homeAccountId}\n${subject}`;
+    let partition = known.get(name);
+    if (!partition) {
+      partition = userPartition({ clientId, issuer: authority.issuer }, homeAccountId, subject);
+      known.set(name, partition);
+    }
+    return partition;
+  };
+}
 
 /** The authority a request goes to: its own, else the client's. */
 export function createAuthorityReader(
@@ -73,8 +99,14 @@ export function partitionOf(
   authority: Authority,
   account: Pick<AccountRef, "homeAccountId" | "localAccountId">,
 ): Partition {
-  const subject = authority.isAdfs ? account.localAccountId || account.homeAccountId : account.homeAccountId;
-  return userPartition(scopeOf(context, authority), account.homeAccountId, subject);
+  return context.userPartitions(authority, account.homeAccountId, userSubject(authority, account));
+}
+
+export function userSubject(
+  authority: Authority,
+  { homeAccountId, localAccountId }: Pick<AccountRef, "homeAccountId" | "localAccountId">,
+): string {
+  return authority.isAdfs ? localAccountId || homeAccountId : homeAccountId;
 }
 
 export function activitySubject(

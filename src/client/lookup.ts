@@ -1,11 +1,14 @@
 import type { AccessTokenEntity } from "../blob/entities.ts";
 import { environmentAliases } from "../blob/environments.ts";
+import { seconds } from "../blob/collisions.ts";
 import { findAccessToken, nowSeconds } from "../blob/lookup.ts";
 import {
   cachedResult,
   resultIdentity,
+  resultToken,
   type ResultIdentity,
   type ResultOwner,
+  type ResultToken,
 } from "../msal/cached-result.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { Runtime } from "../runtime.ts";
@@ -44,6 +47,7 @@ export interface CacheAnswers {
 }
 
 export function createCacheAnswers(runtime: Runtime): CacheAnswers {
+  const prepared = new WeakMap<TokenRecord, PreparedAnswers>();
   const identities = new WeakMap<TokenRecord, Map<string, ResultIdentity>>();
   const scopeLists = new WeakMap<AccessTokenEntity, readonly string[]>();
 
@@ -67,12 +71,52 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
     return scopes;
   }
 
+  /** Which token answers does not depend on the time, so it is searched for once; whether it still does, does. */
+  function prepare(record: TokenRecord, token: AccessTokenEntity, search: CacheSearch): Prepared {
+    const answers = prepared.get(record) ?? { byName: new Map<string, Prepared>(), last: undefined };
+    if (answers.byName.size >= MAX_PREPARED) answers.byName.clear();
+    const identity = identityOf(record, search.clientId, ownerOf(token, search));
+    const answer: Prepared = {
+      search: { ...search, scopes: [...search.scopes] },
+      result: resultToken(identity, token, scopesOf(token)),
+      cachedAt: seconds(token.cached_at),
+      expiresOn: seconds(token.expires_on),
+      refreshOn: search.resource || !token.refresh_on ? Infinity : seconds(token.refresh_on),
+    };
+    answers.byName.set(nameOf(search), answer);
+    answers.last = answer;
+    prepared.set(record, answers);
+    return answer;
+  }
+
+  /** What was asked last is mostly what is asked again: comparing is cheaper than making a name. */
+  function preparedFor(record: TokenRecord, search: CacheSearch): Prepared | undefined {
+    const answers = prepared.get(record);
+    if (!answers) return undefined;
+    if (answers.last && isSame(answers.last.search, search)) return answers.last;
+    const found = answers.byName.get(nameOf(search));
+    if (found) answers.last = found;
+    return found;
+  }
+
+  function resultOf({ result }: Prepared, level: "L1" | "L2" | "stale", search: CacheSearch): TokenResult {
+    return cachedResult(
+      result,
+      search.authority,
+      search.correlationId ?? runtime.uuid(),
+      cachedMetadata(level),
+    );
+  }
+
   return {
     find(record, level, search, marginSeconds = RENEWAL_OFFSET_SECONDS) {
+      const now = nowSeconds(runtime.now());
+      const known = preparedFor(record, search);
+      if (known && isLive(known, now, marginSeconds)) return { result: resultOf(known, level, search) };
       const found = findAccessToken(record.blob, {
         ...search,
         environments: environmentAliases(search.environment),
-        nowSeconds: nowSeconds(runtime.now()),
+        nowSeconds: now,
         renewalOffsetSeconds: marginSeconds,
       });
       if (!found.found) {
@@ -80,16 +124,62 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
         return { result: undefined, reason };
       }
       if (found.pastRefreshOn) return { result: undefined, reason: "proactively-refreshed" };
-      const owner = ownerOf(found.token, search);
-      const identity = identityOf(record, search.clientId, owner);
-      const correlationId = search.correlationId ?? runtime.uuid();
-      const result = cachedResult(identity, found.token, scopesOf(found.token), {
-        authority: search.authority,
-        correlationId,
-      });
-      return { result: Object.assign(result, { metadata: cachedMetadata(level) }) };
+      return { result: resultOf(prepare(record, found.token, search), level, search) };
     },
   };
+}
+
+/** An answer that was found once in a record, and what decides whether it still is one. Times in seconds. */
+interface Prepared {
+  readonly search: CacheSearch;
+  readonly result: ResultToken;
+  readonly cachedAt: number;
+  readonly expiresOn: number;
+  readonly refreshOn: number;
+}
+
+interface PreparedAnswers {
+  readonly byName: Map<string, Prepared>;
+  last: Prepared | undefined;
+}
+
+/** Different ways to ask of one record that are remembered. */
+const MAX_PREPARED = 64;
+
+/** The times that `findAccessToken` judges by. */
+function isLive({ cachedAt, expiresOn, refreshOn }: Prepared, now: number, marginSeconds: number): boolean {
+  return cachedAt <= now && now + marginSeconds <= expiresOn && now <= refreshOn;
+}
+
+/** Everything in a search that decides which token is found. The count keeps one odd scope apart from two. */
+function nameOf({
+  homeAccountId,
+  environment,
+  realm,
+  scopes,
+  resource,
+  userAssertionHash,
+}: CacheSearch): string {
+  const wanted = scopes.length === 1 ? scopes[0] : `${scopes.length}\n${scopes.join("\n")}`;
+  return `${homeAccountId ?? `\t${userAssertionHash}`}\n${environment}\n${realm}\n${resource ?? ""}\n${wanted}`;
+}
+
+/** Whether two searches of one client find the same, by what {@link nameOf} names. */
+function isSame(a: CacheSearch, b: CacheSearch): boolean {
+  return (
+    a.homeAccountId === b.homeAccountId &&
+    a.environment === b.environment &&
+    a.realm === b.realm &&
+    a.resource === b.resource &&
+    a.userAssertionHash === b.userAssertionHash &&
+    hasSameTexts(a.scopes, b.scopes)
+  );
+}
+
+function hasSameTexts(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 /** Whose token it is; on-behalf-of searches by the assertion, and learns the user from the token's entry. */

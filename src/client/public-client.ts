@@ -108,7 +108,7 @@ export function createPublicClient(options: PublicClientOptions): PublicClient {
     getAuthCodeUrl: async (request) => authCodeUrl(context, checkedRequest(request)),
     acquireTokenByCode: (request, payload) =>
       parts.run(() => acquireTokenByCode(context, checkedRequest(request), payload)),
-    acquireTokenSilent: (request) => parts.run(() => acquireTokenSilent(context, checkedRequest(request))),
+    acquireTokenSilent: (request) => acquireTokenSilent(context, request),
     acquireTokenByDeviceCode: async (request) => acquireTokenByDeviceCode(context, checkedRequest(request)),
     acquireTokenInteractive: async (request) => acquireTokenInteractive(context, checkedRequest(request)),
     acquireTokenByRefreshToken: (request) =>

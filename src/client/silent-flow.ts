@@ -1,9 +1,8 @@
 import type { AccountRef } from "../activity/account-ref.ts";
 import type { ActivitySubject } from "../activity/activity.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
-import { requestedAccount } from "./account.ts";
 import type { CachedFlow } from "./cached-flow.ts";
-import { activitySubject, partitionOf, type ClientContext } from "./context.ts";
+import { activitySubject, type ClientContext } from "./context.ts";
 
 /** A silent request with everything derived from it once. */
 export interface Silent extends CachedFlow {
@@ -13,11 +12,11 @@ export interface Silent extends CachedFlow {
 
 export function silentFlow(context: ClientContext, request: SilentFlowRequest): Silent {
   const authority = context.authority(request);
-  const account = requestedAccount(request.account, authority, namesAuthority(request));
+  const { account, partition } = context.subjects(request.account, authority, namesAuthority(request));
   return {
     request,
     account,
-    partition: partitionOf(context, authority, account),
+    partition,
     search: {
       clientId: context.auth.clientId,
       environment: account.environment,

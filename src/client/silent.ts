@@ -1,7 +1,8 @@
 import { TokenkeepError } from "../errors.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
-import { answerFromMemory, answerFromState, requestName, shared } from "./cached-flow.ts";
+import { answerFromState, answerOrRun, requestName } from "./cached-flow.ts";
+import { checkedRequest } from "./client-options.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
 import { renew } from "./renew.ts";
@@ -14,12 +15,13 @@ import { silentFlow, subjectOf, type Silent } from "./silent-flow.ts";
  * `InteractionRequiredAuthError` where only the user can help, and a retryable `TokenkeepError` where the
  * store cannot answer just now.
  */
-export async function acquireTokenSilent(
-  context: ClientContext,
-  request: SilentFlowRequest,
-): Promise<TokenResult> {
-  const silent = silentFlow(context, request);
-  return answerFromMemory(context, silent) ?? shared(context, silent, () => acquire(context, silent));
+export function acquireTokenSilent(context: ClientContext, request: SilentFlowRequest): Promise<TokenResult> {
+  try {
+    const silent = silentFlow(context, checkedRequest(request));
+    return answerOrRun(context, silent, () => acquire(context, silent));
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
 }
 
 async function acquire(context: ClientContext, silent: Silent): Promise<TokenResult> {

@@ -53,34 +53,63 @@ export function resultIdentity(
   });
 }
 
-/** The result for one access token. `account`, `idTokenClaims` and `scopes` are shared and frozen. */
-export function cachedResult(
+/** What the results for one access token have in common, read once. Times in ms since the epoch. */
+export interface ResultToken {
+  readonly identity: ResultIdentity;
+  readonly accessToken: string;
+  readonly scopes: readonly string[];
+  readonly tokenType: string;
+  readonly expiresOnMs: number;
+  readonly extExpiresOnMs: number;
+  readonly refreshOnMs: number | undefined;
+}
+
+export function resultToken(
   identity: ResultIdentity,
   token: AccessTokenEntity,
   scopes: readonly string[],
-  request: { readonly authority: string; readonly correlationId: string },
-): AuthenticationResult {
+): ResultToken {
   return {
-    authority: request.authority,
+    identity,
+    accessToken: token.secret,
+    scopes,
+    tokenType: token.token_type ?? "Bearer",
+    expiresOnMs: msOf(token.expires_on),
+    extExpiresOnMs: msOf(token.extended_expires_on ?? "0"),
+    refreshOnMs: token.refresh_on ? msOf(token.refresh_on) : undefined,
+  };
+}
+
+/** The result for one access token. `account`, `idTokenClaims` and `scopes` are shared and frozen. */
+export function cachedResult<M extends object>(
+  token: ResultToken,
+  authority: string,
+  correlationId: string,
+  metadata: M,
+): AuthenticationResult & { readonly metadata: M } {
+  const { identity, scopes } = token;
+  return {
+    authority,
     uniqueId: identity.uniqueId,
     tenantId: identity.tenantId,
     scopes: scopes as string[],
     account: identity.account,
     idToken: identity.idToken,
     idTokenClaims: identity.idTokenClaims,
-    accessToken: token.secret,
+    accessToken: token.accessToken,
     fromCache: true,
-    expiresOn: dateOf(token.expires_on),
-    extExpiresOn: dateOf(token.extended_expires_on ?? "0"),
-    ...(token.refresh_on && { refreshOn: dateOf(token.refresh_on) }),
-    correlationId: request.correlationId,
+    expiresOn: new Date(token.expiresOnMs),
+    extExpiresOn: new Date(token.extExpiresOnMs),
+    ...(token.refreshOnMs !== undefined && { refreshOn: new Date(token.refreshOnMs) }),
+    correlationId,
     requestId: "",
     familyId: "",
-    tokenType: token.token_type ?? "Bearer",
+    tokenType: token.tokenType,
     state: "",
     cloudGraphHostName: "",
     msGraphHost: "",
     fromPlatformBroker: false,
+    metadata,
   };
 }
 
@@ -157,6 +186,6 @@ export function decodeClaims(jwt: string): IdTokenClaims | undefined {
 }
 
 /** MSAL reads a missing or zero time as now (`TimeUtils.toDateFromSeconds`); there is no clock here, so zero. */
-function dateOf(seconds: string): Date {
-  return new Date(Number(seconds) * 1000);
+function msOf(seconds: string): number {
+  return Number(seconds) * 1000;
 }

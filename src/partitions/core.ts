@@ -19,6 +19,8 @@ export interface Core {
   readonly retention: Retention;
   readonly emit: Emit;
   readonly namespace: string;
+  /** Store keys made so far: the same text again is found faster than an equal one. */
+  readonly keys: WeakMap<Partition, string>;
   /** How far apart the wall clocks of two processes may be, ms. */
   readonly maxClockSkewMs: number;
   /** Asks for a replay of what waits, now or after the current back-off. */
@@ -26,8 +28,10 @@ export interface Core {
 }
 
 /** The store key of a partition: its id behind the namespace. */
-export function storeKey(core: Pick<Core, "namespace">, partition: Partition): string {
-  return `${core.namespace}:${partition.id}`;
+export function storeKey(core: Pick<Core, "namespace" | "keys">, partition: Partition): string {
+  let key = core.keys.get(partition);
+  if (key === undefined) core.keys.set(partition, (key = `${core.namespace}:${partition.id}`));
+  return key;
 }
 
 export function applyContext(core: Pick<Core, "runtime" | "maxClockSkewMs">): ApplyContext {

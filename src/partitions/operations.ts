@@ -4,6 +4,8 @@ import { TokenkeepError } from "../errors.ts";
 export interface Operations {
   /** @throws `ERR_CLOSED` once {@link settled} has been called */
   run<R>(operation: () => Promise<R>): Promise<R>;
+  /** False once {@link settled} has been called. */
+  isOpen(): boolean;
   /** Lets nothing new in, and resolves when what was under way has ended. */
   settled(): Promise<void>;
 }
@@ -22,6 +24,7 @@ export function createOperations(): Operations {
         running.delete(outcome);
       }
     },
+    isOpen: () => !closing,
     async settled() {
       closing = true;
       await Promise.allSettled(running);

@@ -88,6 +88,7 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     ...options,
     unsaved,
     flights: createSingleFlight(),
+    keys: new WeakMap(),
     requestReplay: (when) => replay.request(when),
   };
   const replay: Replay = createReplay(core, (key, entry) => replayStamp(core, key, entry));
