@@ -29,7 +29,8 @@ export const PROGRAMS: readonly Program[] = [
     name: "Redis",
     commands: ["redis-server"],
     variable: "TOKENKEEP_REDIS_SERVER",
-    packages: ["redis-server"],
+    // openssl makes the certificate for TLS.
+    packages: ["redis-server", "openssl"],
     tests: "the Redis store (test/adapters/redis*), and scenarios on it",
   },
   {

@@ -7,6 +7,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { reaper } from "./reaper.ts";
 
 /** One running server. */
 export interface Server {
@@ -85,7 +86,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const place = { port: options.port ?? (await freePort()), folder: freshFolder(options.name, 0o755) };
   let log = "";
   let child: ChildProcess | undefined;
-  const endWithUs = (): void => void child?.kill("SIGKILL");
 
   async function start(): Promise<void> {
     const started = spawn(options.program, [...options.args(place)], {
@@ -104,9 +104,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       ended = error.message;
     });
     started.once("exit", (code, signal) => {
+      if (started.pid !== undefined) reaper().remove(started.pid);
       ended ??= `it ended with ${code ?? signal}`;
     });
-    process.once("exit", endWithUs);
+    if (started.pid !== undefined) reaper().add(started.pid);
     for (let attempt = 0; attempt < START_ATTEMPTS && ended === undefined; attempt += 1) {
       const answered = await options.answers(place).then(
         () => true,
@@ -121,7 +122,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   async function end(signal: NodeJS.Signals): Promise<void> {
     const ending = child;
     child = undefined;
-    process.off("exit", endWithUs);
     if (!ending || ending.exitCode !== null || ending.signalCode !== null) return;
     const exited = new Promise((resolve) => ending.once("exit", resolve));
     // A paused process takes no other signal.
