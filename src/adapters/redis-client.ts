@@ -10,8 +10,11 @@ export interface RedisDriver {
   /** Resolves when commands can be sent for the first time; rejects when that is given up. */
   readonly started: Promise<unknown>;
   isReady(): boolean;
-  /** @param key decides which node of a Cluster is asked */
-  send(key: string, args: readonly RedisArgument[]): Promise<RedisReply>;
+  /**
+   * @param key decides which node of a Cluster is asked
+   * @param signal withdraws what a client still holds back when its caller gives up
+   */
+  send(key: string, args: readonly RedisArgument[], signal?: AbortSignal): Promise<RedisReply>;
   /** The same command on each master; one answer each. */
   sendToMasters(args: readonly RedisArgument[]): Promise<readonly RedisReply[]>;
   /** One function that sends to each master: for commands that page through one node. */

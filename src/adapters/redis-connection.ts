@@ -14,6 +14,7 @@ export interface RedisConnection {
     script: Script,
     keys: readonly string[],
     args: readonly RedisArgument[],
+    signal?: AbortSignal,
   ): Promise<RedisReply>;
   close(): void;
 }
@@ -49,15 +50,18 @@ export function createRedisConnection(driver: RedisDriver, runtime: Runtime): Re
         throw redisFailure(operation, error);
       }
     },
-    async run(on, { text, sha1 }, keys, args) {
+    async run(on, { text, sha1 }, keys, args, signal) {
+      // The wait for the first connection may have been longer than the caller's patience.
+      signal?.throwIfAborted();
       const rest = [String(keys.length), ...keys, ...args];
       const [key = ""] = keys;
       try {
-        return await on.send(key, ["EVALSHA", sha1, ...rest]);
+        return await on.send(key, ["EVALSHA", sha1, ...rest], signal);
       } catch (error) {
         // A server that was restarted or flushed knows no script; nothing has been done then.
         if (!textOf(error).startsWith("NOSCRIPT")) throw error;
-        return on.send(key, ["EVAL", text, ...rest]);
+        signal?.throwIfAborted();
+        return on.send(key, ["EVAL", text, ...rest], signal);
       }
     },
     close() {

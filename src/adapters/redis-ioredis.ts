@@ -30,14 +30,18 @@ const FAIL_FAST = {
   maxRetriesPerRequest: 0,
   reconnectOnError: null,
   lazyConnect: false,
+  stringNumbers: false,
 };
+
+/** Names are the store's own: with a prefix in front they would come back from a listing as others. */
+const OWN_NAMES = { keyPrefix: "" };
 
 export function ioredisClients(client: unknown): RedisClients {
   return hasMethods(client, ["nodes"]) ? clusterClients(client as Cluster) : singleClients(client as Node);
 }
 
 function singleClients(client: Node): RedisClients {
-  const own = client.duplicate(FAIL_FAST);
+  const own = client.duplicate({ ...FAIL_FAST, ...OWN_NAMES });
   const started = whenReady(own);
   const send = sendTo(own);
   return {
@@ -49,7 +53,8 @@ function singleClients(client: Node): RedisClients {
       masters: () => Promise.resolve([send]),
       close: () => own.disconnect(),
     },
-    subscriber: () => subscriberOf(client.duplicate({ lazyConnect: false, autoResubscribe: true })),
+    subscriber: () =>
+      subscriberOf(client.duplicate({ ...OWN_NAMES, lazyConnect: false, autoResubscribe: true })),
   };
 }
 
@@ -62,7 +67,10 @@ function clusterClients(client: Cluster): RedisClients {
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
     retryDelayOnTryAgain: 0,
-    redisOptions: { ...redisOptions, ...FAIL_FAST },
+    // A replica may be behind the conflict that was just reported.
+    scaleReads: "master",
+    ...OWN_NAMES,
+    redisOptions: { ...redisOptions, ...FAIL_FAST, ...OWN_NAMES },
   });
   const started = whenReady(own);
   const send = sendTo(own);
@@ -77,7 +85,7 @@ function clusterClients(client: Cluster): RedisClients {
       masters,
       close: () => own.disconnect(),
     },
-    subscriber: () => subscriberOf(client.duplicate([], { lazyConnect: false })),
+    subscriber: () => subscriberOf(client.duplicate([], { ...OWN_NAMES, lazyConnect: false })),
   };
 }
 

@@ -40,6 +40,8 @@ const AS_BUFFERS = { typeMapping: { 36: Buffer } };
 /** Offline, a command fails at once: one that is sent later, after its caller gave up, could undo a sign-out. */
 const FAIL_FAST = { disableOfflineQueue: true };
 
+const TOPOLOGY_REFRESH_MS = 250;
+
 export function nodeRedisClients(client: unknown): RedisClients {
   if (hasMethods(client, ["nodeClient", "getSlotRandomNode"])) return clusterClients(client as Cluster);
   if (hasMethods(client, ["acquire", "getMasterNode"]) || hasMethods(client, ["acquire", "use"])) {
@@ -55,7 +57,7 @@ function singleClients(client: Node): RedisClients {
   return {
     driver: {
       ...lifecycle(own),
-      send: (_key, args) => send(args),
+      send: (_key, args, signal) => own.client.sendCommand(args, answeredTo(signal)),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
     },
@@ -64,7 +66,14 @@ function singleClients(client: Node): RedisClients {
 }
 
 function clusterClients(client: Cluster): RedisClients {
-  const own = opened(client.duplicate({ defaults: { ...defaultsOf(client), ...FAIL_FAST } }));
+  const own = opened(
+    client.duplicate({
+      defaults: { ...defaultsOf(client), ...FAIL_FAST },
+      // Without it a lost master's slots would be looked for at its old address for ever: offline, nothing is
+      // sent, and so nobody answers MOVED.
+      topologyRefreshOnReconnectionAttemptStrategy: TOPOLOGY_REFRESH_MS,
+    }),
+  );
   const cluster = own.client;
   const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
     Promise.all(
@@ -76,7 +85,7 @@ function clusterClients(client: Cluster): RedisClients {
   return {
     driver: {
       ...lifecycle(own),
-      send: (key, args) => cluster.sendCommand(key, false, args, AS_BUFFERS),
+      send: (key, args, signal) => cluster.sendCommand(key, false, args, answeredTo(signal)),
       sendToMasters: async (args) => Promise.all((await masters()).map((send) => send(args))),
       masters,
     },
@@ -84,16 +93,19 @@ function clusterClients(client: Cluster): RedisClients {
   };
 }
 
+/**
+ * What its nodes are made with (password, TLS) cannot be read, and a duplicate's own would replace it; so its
+ * offline queue stays on, and what waits there is withdrawn by the caller's signal.
+ */
 function sentinelClients(client: Sentinel): RedisClients {
-  const nodeClientOptions = { ...nodeOptionsOf(client), ...FAIL_FAST };
   // Asked again after a failover means sent again: whoever asked may have given up.
-  const own = opened(client.duplicate({ nodeClientOptions, maxCommandRediscovers: 0 }));
-  const send = (args: readonly RedisArgument[]): Promise<RedisReply> =>
-    own.client.sendCommand(false, args, AS_BUFFERS);
+  const own = opened(client.duplicate({ maxCommandRediscovers: 0 }));
+  const send = (args: readonly RedisArgument[], signal?: AbortSignal): Promise<RedisReply> =>
+    own.client.sendCommand(false, args, answeredTo(signal));
   return {
     driver: {
       ...lifecycle(own),
-      send: (_key, args) => send(args),
+      send: (_key, args, signal) => send(args, signal),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
     },
@@ -101,13 +113,13 @@ function sentinelClients(client: Sentinel): RedisClients {
   };
 }
 
-/** The options of a Cluster or Sentinel client are not public in node-redis 6.3, so its duplicates keep them by themselves. */
-function defaultsOf(client: unknown): object {
-  return (client as { _options?: { defaults?: object } })._options?.defaults ?? {};
+function answeredTo(signal: AbortSignal | undefined): object {
+  return signal === undefined ? AS_BUFFERS : { ...AS_BUFFERS, abortSignal: signal };
 }
 
-function nodeOptionsOf(client: unknown): object {
-  return (client as { _options?: { nodeClientOptions?: object } })._options?.nodeClientOptions ?? {};
+/** The options of a Cluster client are not public in node-redis 6.3, and `defaults` replaces the whole of them. */
+function defaultsOf(client: unknown): object {
+  return (client as { _options?: { defaults?: object } })._options?.defaults ?? {};
 }
 
 interface Opened<C> {

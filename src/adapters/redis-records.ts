@@ -22,10 +22,10 @@ export function redisRecords(
         const reply = await run(driver, GET_UNLESS, [key], [headOf(unlessVersion)]);
         return reply === 1 ? "unchanged" : storedFrom(reply);
       }),
-    put: (key, bytes, { version, ifVersion, ttlMs }) =>
+    put: (key, bytes, { version, ifVersion, ttlMs, signal }) =>
       call("put", (driver) => {
         checkTextKey("key", key);
-        return putValue(connection, driver, key, { bytes, version, ifVersion, ttl: ttlText(ttlMs) });
+        return putValue(connection, driver, key, { bytes, version, ifVersion, ttl: ttlText(ttlMs), signal });
       }),
     touch: (key, { ifVersion, ttlMs }) =>
       call("touch", async (driver) => {
@@ -46,6 +46,7 @@ interface Write {
   readonly ifVersion: Version | null;
   /** Whole milliseconds; `0`: for ever. */
   readonly ttl: string;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Compare and swap of one value, also for account activity. */
@@ -53,11 +54,11 @@ export async function putValue(
   { run }: RedisConnection,
   driver: Parameters<RedisConnection["run"]>[0],
   key: string,
-  { bytes, version, ifVersion, ttl }: Write,
+  { bytes, version, ifVersion, ttl, signal }: Write,
 ): Promise<PutResult> {
   const expected = ifVersion === null ? NOTHING : headOf(ifVersion);
   const value = Buffer.concat([headOf(version), bytes]);
-  const reply = await run(driver, PUT, [key], [expected, value, ttl]);
+  const reply = await run(driver, PUT, [key], [expected, value, ttl], signal);
   if (reply === 1) return { stored: true };
   const current = storedFrom(Array.isArray(reply) ? (reply as readonly RedisReply[])[0] : undefined);
   return current === undefined ? { stored: false } : { stored: false, current };
