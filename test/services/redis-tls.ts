@@ -36,11 +36,14 @@ export async function startTlsRedis(acl: readonly string[]): Promise<TlsRedis> {
   const server = await startServer({
     name: "redis-tls",
     program: redisProgram ?? "redis-server",
-    args: ({ port, folder }) => [
-      ...["--port", "0", "--tls-port", `${port}`, "--tls-auth-clients", "no", "--aclfile", aclFile],
-      ...["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert],
-      ...["--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"],
-    ],
+    args: ({ port, folder }) =>
+      [
+        `--port 0 --tls-port ${port} --tls-auth-clients no --aclfile ${aclFile}`,
+        `--tls-cert-file ${cert} --tls-key-file ${key} --tls-ca-cert-file ${cert}`,
+        `--bind 127.0.0.1 --dir ${folder} --appendonly no`,
+      ]
+        .flatMap((words) => words.split(" "))
+        .concat("--save", ""),
     answers: ({ port }) => asAdmin(port, ["PING"]),
   });
   return {
