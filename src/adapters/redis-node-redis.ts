@@ -40,8 +40,6 @@ const AS_BUFFERS = { typeMapping: { 36: Buffer } };
 /** Offline, a command fails at once: one that is sent later, after its caller gave up, could undo a sign-out. */
 const FAIL_FAST = { disableOfflineQueue: true };
 
-const TOPOLOGY_REFRESH_MS = 250;
-
 export function nodeRedisClients(client: unknown): RedisClients {
   if (hasMethods(client, ["nodeClient", "getSlotRandomNode"])) return clusterClients(client as Cluster);
   if (hasMethods(client, ["acquire", "getMasterNode"]) || hasMethods(client, ["acquire", "use"])) {
@@ -66,14 +64,7 @@ function singleClients(client: Node): RedisClients {
 }
 
 function clusterClients(client: Cluster): RedisClients {
-  const own = opened(
-    client.duplicate({
-      defaults: { ...defaultsOf(client), ...FAIL_FAST },
-      // Without it a lost master's slots would be looked for at its old address for ever: offline, nothing is
-      // sent, and so nobody answers MOVED.
-      topologyRefreshOnReconnectionAttemptStrategy: TOPOLOGY_REFRESH_MS,
-    }),
-  );
+  const own = opened(client.duplicate({ defaults: { ...defaultsOf(client), ...FAIL_FAST } }));
   const cluster = own.client;
   const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
     Promise.all(

@@ -55,20 +55,22 @@ export function ioRedisCluster(ports: readonly number[]): OwnedClient {
   return { client, dispose: () => client.disconnect() };
 }
 
-export function nodeRedisSentinel(ports: readonly number[], name: string): OwnedClient {
+export function nodeRedisSentinel(ports: readonly number[], name: string, password?: string): OwnedClient {
   const client = createSentinel({
     name,
     sentinelRootNodes: ports.map((port) => ({ host: "127.0.0.1", port })),
+    ...(password === undefined ? {} : { nodeClientOptions: { password } }),
   });
   client.on("error", () => undefined);
   return { client, dispose: () => undefined };
 }
 
-export function ioRedisSentinel(ports: readonly number[], name: string): OwnedClient {
+export function ioRedisSentinel(ports: readonly number[], name: string, password?: string): OwnedClient {
   const client = new IoRedis({
     sentinels: ports.map((port) => ({ host: "127.0.0.1", port })),
     name,
     lazyConnect: true,
+    ...(password === undefined ? {} : { password }),
   });
   client.on("error", () => undefined);
   return { client, dispose: () => client.disconnect() };

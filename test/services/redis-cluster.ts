@@ -1,6 +1,6 @@
 /** A Redis Cluster: three masters, and a replica of each. */
 import { createClient } from "redis";
-import { startRedis, type RedisServer } from "./redis.ts";
+import { replicated, startRedis, type RedisServer } from "./redis.ts";
 
 export interface RedisCluster {
   readonly nodes: readonly RedisServer[];
@@ -9,6 +9,8 @@ export interface RedisCluster {
   flush(): Promise<void>;
   /** The server that is master of a key's slot now. */
   masterOf(key: string): Promise<RedisServer>;
+  /** Resolves when the replica of a master has what the master has. */
+  replicated(master: RedisServer): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,6 +47,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
       }
       throw new Error("no node answers");
     },
+    replicated: ({ url }) => replicated(url),
     stop,
   };
 }

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "redis";
 import { serverProgram } from "./programs.ts";
-import { startRedis, type RedisServer } from "./redis.ts";
+import { replicated, startRedis, type RedisServer } from "./redis.ts";
 import { startServer, type Server } from "./server.ts";
 
 export const sentinelProgram = serverProgram("Redis Sentinel");
@@ -16,23 +16,28 @@ export interface RedisSentinel {
   master(): Promise<RedisServer>;
   /** Resolves when they call another one master than `before`. */
   failedOver(before: RedisServer): Promise<RedisServer>;
+  /** Resolves when the replica has what the master has. */
+  replicated(master: RedisServer): Promise<void>;
   stop(): Promise<void>;
 }
 
 const NAME = "mymaster";
 const SENTINELS = 3;
 
-export async function startRedisSentinel(): Promise<RedisSentinel> {
+export async function startRedisSentinel({
+  password,
+}: { readonly password?: string } = {}): Promise<RedisSentinel> {
+  const login = password === undefined ? {} : { password };
   const started: Server[] = [];
   const stop = async (): Promise<void> => void (await Promise.all(started.map((server) => server.stop())));
   try {
-    const master = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
+    const master = await startRedis({ ...login, args: ["--repl-diskless-sync-delay", "0"] });
     started.push(master);
-    const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", `${master.port}`] });
+    const replica = await startRedis({ ...login, args: ["--replicaof", "127.0.0.1", `${master.port}`] });
     started.push(replica);
     const sentinels: Server[] = [];
     for (let count = 0; count < SENTINELS; count += 1) {
-      const sentinel = await startSentinel(master.port);
+      const sentinel = await startSentinel(master.port, password);
       started.push(sentinel);
       sentinels.push(sentinel);
     }
@@ -69,6 +74,7 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
         });
         return now;
       },
+      replicated: ({ url }) => replicated(url),
       stop,
     };
   } catch (error) {
@@ -77,7 +83,7 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
   }
 }
 
-function startSentinel(masterPort: number): Promise<Server> {
+function startSentinel(masterPort: number, password?: string): Promise<Server> {
   return startServer({
     name: "sentinel",
     program: sentinelProgram ?? "redis-sentinel",
@@ -91,6 +97,7 @@ function startSentinel(masterPort: number): Promise<Server> {
           `sentinel monitor ${NAME} 127.0.0.1 ${masterPort} 2`,
           `sentinel down-after-milliseconds ${NAME} 1000`,
           `sentinel failover-timeout ${NAME} 3000`,
+          ...(password === undefined ? [] : [`sentinel auth-pass ${NAME} "${password}"`]),
         ].join("\n"),
       ),
     args: ({ folder }) => [join(folder, "sentinel.conf")],

@@ -10,7 +10,12 @@ export interface RedisServer extends Server {
 }
 
 /** A server without persistence. `TOKENKEEP_REDIS_URL` is not used here: tests stop and pause what they start. */
-export async function startRedis(options: { readonly args?: readonly string[] } = {}): Promise<RedisServer> {
+export async function startRedis(
+  options: { readonly args?: readonly string[]; readonly password?: string } = {},
+): Promise<RedisServer> {
+  const { password } = options;
+  const login = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
+  const urlOf = (port: number): string => `redis://${login}127.0.0.1:${port}`;
   const server = await startServer({
     name: "redis",
     program: redisProgram ?? "redis-server",
@@ -25,11 +30,26 @@ export async function startRedis(options: { readonly args?: readonly string[] } 
       "",
       "--appendonly",
       "no",
+      ...(password === undefined ? [] : ["--requirepass", password, "--masterauth", password]),
       ...(options.args ?? []),
     ],
-    answers: ({ port }) => ping(`redis://127.0.0.1:${port}`),
+    answers: ({ port }) => ping(urlOf(port)),
   });
-  return { ...server, url: `redis://127.0.0.1:${server.port}` };
+  return { ...server, url: urlOf(server.port) };
+}
+
+/** Resolves when a master has a replica that is in step with it. */
+export async function replicated(url: string): Promise<void> {
+  const client = createClient({ url });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    // WAIT speaks of everything the server had done before this connection's last command.
+    await client.ping();
+    while (Number(await client.sendCommand(["WAIT", "1", "1000"])) === 0);
+  } finally {
+    client.destroy();
+  }
 }
 
 /** Answers once the server has loaded and takes commands. */
