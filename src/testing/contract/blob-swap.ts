@@ -7,6 +7,9 @@ import type { Clause } from "./runner.ts";
 type Context = Parameters<Clause<BlobContext>["check"]>[0];
 
 const RACING_WRITERS = 20;
+const LOOPING_WRITERS = 4;
+const LOOPS = 5;
+const MEETINGS = 10;
 
 export const swapClauses: readonly Clause<BlobContext>[] = [
   {
@@ -51,6 +54,27 @@ export const swapClauses: readonly Clause<BlobContext>[] = [
     title: `of ${RACING_WRITERS} writers replacing one version at once exactly one wins`,
     async check(context) {
       await checkRace(context, await put(context, "first", null));
+    },
+  },
+  {
+    title: "writers that go on from what a conflict brought lose nothing: it is never what they started from",
+    check: checkLoops,
+  },
+  {
+    title: "a touch that meets a write does not undo it, nor make it lose",
+    async check(context) {
+      const { store, second, longMs, expect } = context;
+      let version = await put(context, "0", null);
+      for (let round = 1; round <= MEETINGS; round += 1) {
+        const options = { version: fresh(), ifVersion: version, ttlMs: longMs };
+        const [, answer] = await Promise.all([
+          second.touch("key", { ifVersion: version, ttlMs: 2 * longMs }),
+          store.put("key", bytesOf(`${round}`), options),
+        ]);
+        expect(answer.stored).toBe(true);
+        version = options.version;
+        await expectStored(expect, store, "key", { bytes: bytesOf(`${round}`), version });
+      }
     },
   },
   {
@@ -148,6 +172,36 @@ async function expectLost(
   if (answer.current === undefined) return;
   expect(answer.current.version).toBe(winner.version);
   expectBytes(expect, answer.current.bytes, bytesOf(winner.text));
+}
+
+/** Each adds 1 to a number so many times, over and over from what is there, as tokenkeep itself merges. */
+async function checkLoops(context: Context): Promise<void> {
+  const { store, second, longMs, conflictBringsCurrent, expect } = context;
+  const first = await put(context, "0", null);
+  const add = async (client: BlobStore): Promise<void> => {
+    let base = { version: first, bytes: bytesOf("0") };
+    for (let done = 0; done < LOOPS;) {
+      const version = fresh();
+      const bytes = bytesOf(String(Number(Buffer.from(base.bytes).toString()) + 1));
+      const answer = await client.put("key", bytes, { version, ifVersion: base.version, ttlMs: longMs });
+      if (answer.stored) {
+        base = { version, bytes };
+        done += 1;
+        continue;
+      }
+      const current = conflictBringsCurrent ? answer.current : await client.get("key");
+      expect(typeof current).toBe("object");
+      if (typeof current !== "object") return;
+      expect(current.version === base.version).toBe(false);
+      base = { version: current.version, bytes: new Uint8Array(current.bytes) };
+    }
+  };
+  await Promise.all(
+    Array.from({ length: LOOPING_WRITERS }, (_, writer) => add(writer % 2 === 0 ? store : second)),
+  );
+  const stored = await store.get("key");
+  const total = typeof stored === "object" ? Buffer.from(stored.bytes).toString() : "nothing";
+  expect(total).toBe(String(LOOPING_WRITERS * LOOPS));
 }
 
 async function checkRace(context: Context, ifVersion: Version | null): Promise<void> {

@@ -49,6 +49,12 @@ export const BLOB_FAULTS: readonly Fault[] = [
     }),
     "touch renews retention",
   ],
+  [
+    "brings with a conflict what was there before the winner",
+    bringsWhatWasThere,
+    "it is never what they started from",
+  ],
+  ["touch writes back what it read a moment ago", touchClobbers, "does not undo it"],
   ["touch ignores the version", touchIgnoresVersion, "touch with another version"],
   ["touch changes the version", touchChangesVersion, "changes neither version nor bytes"],
   ["folds the case of keys", (store) => mapKeys(store, (key) => key.toLowerCase()), "only by case"],
@@ -167,6 +173,33 @@ function touchShortens(store: MemoryStore): Partial<MemoryStore> {
       const present = await store.get(key);
       if (typeof present !== "object") return false;
       return (await store.put(key, present.bytes, { version: ifVersion, ifVersion, ttlMs })).stored;
+    },
+  };
+}
+
+/** As a SELECT beside the UPDATE does, which sees the rows as they were when the statement began. */
+function bringsWhatWasThere(store: MemoryStore): Partial<MemoryStore> {
+  return {
+    async put(key, bytes, options) {
+      const before = await store.get(key);
+      await Promise.resolve();
+      const answer = await store.put(key, bytes, options);
+      return answer.stored || typeof before !== "object" ? answer : { stored: false, current: before };
+    },
+  };
+}
+
+function touchClobbers(store: MemoryStore): Partial<MemoryStore> {
+  return {
+    async touch(key, { ifVersion, ttlMs }) {
+      const read = await store.get(key);
+      if (typeof read !== "object" || read.version !== ifVersion) return false;
+      await Promise.resolve();
+      const now = await store.get(key);
+      const present = typeof now === "object" ? now.version : null;
+      const longest = Math.max(ttlMs, (read.expiresAtMs ?? 0) - Date.UTC(2024, 0, 1));
+      await store.put(key, read.bytes, { version: ifVersion, ifVersion: present, ttlMs: longest });
+      return true;
     },
   };
 }
