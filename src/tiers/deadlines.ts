@@ -44,7 +44,8 @@ export function createDeadlines(runtime: Runtime): Deadlines {
     if (dueAt >= firesAt) return;
     if (timer !== undefined) runtime.clearTimer(timer);
     firesAt = dueAt;
-    timer = runtime.setTimer(fire, Math.max(0, dueAt - runtime.monotonicNow()));
+    // A timer may fire a trifle early: it is never set for less than a clock can tell.
+    timer = runtime.setTimer(fire, Math.max(1, dueAt - runtime.monotonicNow()));
   }
 
   function fire(): void {

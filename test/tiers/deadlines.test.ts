@@ -128,6 +128,27 @@ describe("a process that stood still", () => {
   });
 });
 
+test("a timer that fires a trifle early is set again for a whole millisecond, not for nothing at once", async () => {
+  const base = fakeRuntime();
+  const delays: number[] = [];
+  const deadlines = createDeadlines({
+    ...base,
+    // What is left of the sum of many fractions.
+    monotonicNow: () => base.monotonicNow() - 1e-9,
+    setTimer(callback, delayMs) {
+      delays.push(delayMs);
+      return base.setTimer(callback, Math.round(delayMs));
+    },
+  });
+  const work = (): Promise<never> => new Promise(() => undefined);
+  const outcome = deadlines
+    .run({ budgetMs: 100, dueAt: 100, work, timeIsUp })
+    .catch((error: Error) => error.message);
+  await base.advance(200);
+  expect(await outcome).toBe("time is up");
+  expect(Math.min(...delays)).toBeGreaterThanOrEqual(1);
+});
+
 test("a call that throws instead of rejecting rejects, and waits no longer", async () => {
   const world = setting();
   const work = (): never => {
