@@ -27,8 +27,9 @@ function isOver(book: Book, operation: Operation, facts: AccessTokenFacts, signO
 /** In the process that signed out at once; elsewhere within the bound, or as fail-safe allows. */
 function isTooLate(book: Book, operation: Operation, signOut: Operation): boolean {
   const key = book.keyOf(operation) as string;
-  if (endOf(signOut) > operation.begin || !signOut.signedOut || lossOf(book, key, signOut) >= signOut.begin)
-    return false;
+  // Within one millisecond only the numbers say what began first.
+  if (operation.id < signOut.id || endOf(signOut) > operation.begin) return false;
+  if (!signOut.signedOut || lossOf(book, key, signOut) >= signOut.begin) return false;
   if (signOut.process === operation.process && operation.assertion === undefined) {
     // What it has forgotten comes back only with a sign-in, whatever the store still says.
     // Where the store has no room for a marker, a refresh that is under way may write again (`durable: false`).
