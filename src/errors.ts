@@ -2,8 +2,8 @@
  * Every error tokenkeep throws itself, and every code. The code is the contract; the text may improve.
  *
  * No message, property or `cause` that tokenkeep adds ever holds a token, a secret, a key, a blob or a raw
- * partition key. Errors of MSAL (`AuthError` and its kin) pass through unchanged: applications already
- * know them.
+ * partition key. A failed acquisition throws an error of MSAL's own class, because applications already know
+ * those, with a code from here added: see `msal/acquisition-error.ts`.
  */
 
 /** What each code means and what to do is in docs/errors.md; a test keeps that table complete. */
@@ -49,7 +49,19 @@ export type ErrorCode =
   /** The identity provider answered the authorization request with an error. */
   | "ERR_AUTHORIZATION_FAILED"
   /** A downstream access token is missing, malformed or does not verify. */
-  | "ERR_TOKEN_INVALID";
+  | "ERR_TOKEN_INVALID"
+  /** Only the user can help: nobody has signed in, or the provider wants them again. */
+  | "ERR_INTERACTION_REQUIRED"
+  /** The user or an administrator must consent to the scopes. */
+  | "ERR_CONSENT_REQUIRED"
+  /** The identity provider asks for fewer requests (429); `retryAfterMs` says for how long, if it did. */
+  | "ERR_THROTTLED"
+  /** The identity provider cannot be reached or answers with a server error. */
+  | "ERR_PROVIDER_UNAVAILABLE"
+  /** The application's own credential or registration is wrong; no user can help. */
+  | "ERR_CONFIGURATION"
+  /** The identity provider refused the request for another reason. */
+  | "ERR_PROVIDER_REFUSED";
 
 /** Options shared by the error constructors. */
 export interface TokenkeepErrorOptions {

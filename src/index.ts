@@ -34,6 +34,9 @@ export type { AccountsFilter, ActivityContext, OnBeforeActivityWrite } from "./a
 export type { ClientRole } from "./activity/row.ts";
 
 export { needsSignIn } from "./activity/outcome.ts";
+export type { InteractionReason } from "./activity/outcome.ts";
+export { canRetry, isAcquisitionError } from "./msal/acquisition-error.ts";
+export type { AcquisitionError, AcquisitionErrorCode } from "./msal/acquisition-error.ts";
 export { OptionsError, TokenkeepError } from "./errors.ts";
 export type { ErrorCode } from "./errors.ts";
 export type { TokenkeepEventListener, OpenFailureReason, TokenkeepEvent } from "./telemetry/events.ts";

@@ -33,6 +33,21 @@ const TRANSIENT_CODES = new Set([
   "endpoints_resolution_error",
 ]);
 
+/**
+ * What no user can mend: the application's credential, registration or request (RFC 6749 section 5.2), and what
+ * MSAL 7.2.1 finds wrong with its configuration before it asks anybody.
+ */
+const CONFIGURATION_CODES = new Set([
+  "invalid_client",
+  "unauthorized_client",
+  "invalid_scope",
+  "invalid_resource",
+  "unsupported_grant_type",
+  "invalid_client_credential",
+  "invalid_assertion",
+  "missing_tenant_id_error",
+]);
+
 /** The fields of MSAL's errors that matter, by shape: no folder but `msal` imports MSAL. */
 interface AuthErrorShape {
   readonly name?: unknown;
@@ -62,6 +77,62 @@ export function classifyFailure(error: unknown): FailureOutcome | undefined {
     claims: text(shape.claims),
     correlationId: text(shape.correlationId),
   };
+}
+
+/** What can be done about a failed acquisition, and by whom. */
+export type FailureKind =
+  "interaction" | "consent" | "throttled" | "unavailable" | "configuration" | "refused";
+
+/**
+ * Why only a person can help: nobody has signed in here, or was signed out (`no-tokens`); the provider takes the
+ * refresh token no more (`refresh-token-refused`); it demands something of the sign-in (`claims`); it wants
+ * consent (`consent`); anything else that a sign-in mends (`sign-in`).
+ */
+export type InteractionReason = "no-tokens" | "refresh-token-refused" | "claims" | "consent" | "sign-in";
+
+/**
+ * Sorts an error of MSAL for the application; `undefined`: it is none of MSAL's.
+ * @param httpStatus of the last answer, where MSAL's error does not have it (429 and 5xx bodies, msal-node 7.2.1)
+ */
+export function kindOfFailure(
+  error: unknown,
+  httpStatus: number | undefined,
+):
+  | {
+      readonly kind: FailureKind;
+      readonly reason: InteractionReason | undefined;
+      readonly claims: string | undefined;
+    }
+  | undefined {
+  const shape = error as AuthErrorShape;
+  const code = text(shape.errorCode);
+  if (code === undefined) return undefined;
+  const status = statusOf(shape, code);
+  const claims = text(shape.claims);
+  if (status === "consent-required") return { kind: "consent", reason: "consent", claims };
+  if (status === "needs-interaction") {
+    return { kind: "interaction", reason: reasonOf(shape, code, claims), claims };
+  }
+  return { kind: otherKind(shape, code, status, httpStatus), reason: undefined, claims: undefined };
+}
+
+/** What no user can mend. */
+function otherKind(
+  shape: AuthErrorShape,
+  code: string,
+  status: FailureOutcome["status"] | undefined,
+  httpStatus: number | undefined,
+): FailureKind {
+  if (Number(shape.status ?? httpStatus) === 429) return "throttled";
+  if (status === "retry-later") return "unavailable";
+  const configuration = CONFIGURATION_CODES.has(code) || shape.name === "ClientConfigurationError";
+  return configuration ? "configuration" : "refused";
+}
+
+function reasonOf(shape: AuthErrorShape, code: string, claims: string | undefined): InteractionReason {
+  if (code === "no_tokens_found" || code === "native_account_unavailable") return "no-tokens";
+  if (claims !== undefined) return "claims";
+  return isRefreshTokenRefused(shape) && isRefreshTokenDead(shape) ? "refresh-token-refused" : "sign-in";
 }
 
 function statusOf(shape: AuthErrorShape, code: string): FailureOutcome["status"] | undefined {

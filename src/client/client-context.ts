@@ -1,5 +1,6 @@
 /** What the flows of a client work with, made from its options. */
 import type { ClientRole } from "../activity/row.ts";
+import { acquisitionError } from "../msal/acquisition-error.ts";
 import type { ClientSettings } from "../msal/client-settings.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { AuthorizationUrlRequest, Configuration, MsalClient } from "../msal/types.ts";
@@ -56,6 +57,6 @@ export async function authCodeUrl(context: ClientContext, request: Authorization
   const outcome = await runOperation(context.settings(), undefined, (client) =>
     client.getAuthCodeUrl({ ...request }),
   );
-  if (!outcome.ok) throw outcome.error;
+  if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: request.scopes });
   return outcome.result;
 }

@@ -1,4 +1,5 @@
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
+import { acquisitionError } from "../msal/acquisition-error.ts";
 import { assertOwnEntries } from "../msal/ownership.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { ClientCredentialRequest } from "../msal/types.ts";
@@ -74,7 +75,7 @@ async function ask(
     guard,
   );
   const saved = outcome.saved && (await keep(context, app, base?.record, outcome.saved));
-  if (!outcome.ok) throw outcome.error;
+  if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: app.request.scopes });
   return outcome.result && withMetadata(outcome.result, outcome.trace, reason, saved);
 }
 

@@ -5,6 +5,7 @@ import { TokenkeepError } from "../errors.ts";
 import { leaseAnswer } from "../partitions/held-lease.ts";
 import { randomId } from "../runtime.ts";
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
+import { acquisitionError } from "../msal/acquisition-error.ts";
 import { assertOwnEntries } from "../msal/ownership.ts";
 import { runOperation } from "../msal/operation.ts";
 import type {
@@ -95,12 +96,12 @@ export function acquireTokenByUsernamePassword(
  */
 export async function create<C extends MsalClient>(
   context: ClientContext<C>,
-  request: AuthorityRequest & object,
+  request: AuthorityRequest & { readonly scopes?: readonly string[] },
   work: (client: C) => Promise<AuthenticationResult | null>,
   run: CacheParts["run"] = (keeping) => keeping(),
 ): Promise<TokenResult> {
   const outcome = await runOperation(context.settings(), undefined, work);
-  if (!outcome.ok) throw outcome.error;
+  if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: request.scopes });
   const result = outcome.result;
   if (!result?.account?.homeAccountId) {
     throw new TokenkeepError(

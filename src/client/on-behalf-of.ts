@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { lastExpiry } from "../blob/prune.ts";
 import type { CacheBlob } from "../blob/entities.ts";
 import { isRetryable, TokenkeepError } from "../errors.ts";
+import { acquisitionError } from "../msal/acquisition-error.ts";
 import { decodeClaims } from "../msal/cached-result.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { AuthenticationResult, OnBehalfOfRequest } from "../msal/types.ts";
@@ -94,7 +95,7 @@ async function exchange(
     },
     guard,
   );
-  if (!outcome.ok) throw outcome.error;
+  if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: obo.request.scopes });
   const { result, saved: mine, trace } = outcome;
   const saved = mine && result ? await keep(context, obo, state, result, mine) : undefined;
   return result && withMetadata(result, trace, reason, saved);

@@ -3,6 +3,7 @@ import { isRefreshTokenDead, isRefreshTokenRefused } from "../activity/outcome.t
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
 import { fingerprint } from "../blob/provenance.ts";
 import { TokenkeepError } from "../errors.ts";
+import { acquisitionError } from "../msal/acquisition-error.ts";
 import { assertOwnAccount, assertOwnEntries, ownedBy } from "../msal/ownership.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
@@ -38,7 +39,8 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
     }
     if (isRefreshTokenDead(outcome.error)) await dropRefreshToken(context, silent, state);
     await noteFailure(context, silent, state, outcome.error, used);
-    throw outcome.error;
+    const { scopes } = silent.request;
+    throw acquisitionError(outcome.error, outcome.trace, { scopes, account: silent.account });
   }
   // A proactive refresh that failed is MSAL's secret: the old token is the answer, and nothing was renewed.
   if (outcome.saved) {

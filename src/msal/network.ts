@@ -13,10 +13,21 @@ export interface NetworkTrace {
   tokenEndpoint: string | undefined;
   /** Why a request was not sent. MSAL would report it as a network error. */
   refusal: unknown;
+  /** How long the provider has asked to be left alone (`Retry-After`), ms. */
+  retryAfterMs: number | undefined;
+  /** HTTP status of the last answer of a token endpoint, also a remembered one. MSAL's errors have it not always. */
+  httpStatus: number | undefined;
 }
 
 export function createNetworkTrace(): NetworkTrace {
-  return { tokenRequests: 0, durationMs: 0, tokenEndpoint: undefined, refusal: undefined };
+  return {
+    tokenRequests: 0,
+    durationMs: 0,
+    tokenEndpoint: undefined,
+    refusal: undefined,
+    retryAfterMs: undefined,
+    httpStatus: undefined,
+  };
 }
 
 /** Discovery documents change rarely; MSAL itself keeps them for a day. */
@@ -78,12 +89,19 @@ export function createSharedNetwork(transport: INetworkModule, runtime: Runtime)
             trace.refusal = error;
             throw error;
           }
-          return traced(() =>
-            throttle.post(url, options, () => {
-              trace.tokenRequests += 1;
-              trace.tokenEndpoint = url.split("?", 1)[0];
+          const response = await traced(() =>
+            throttle.post<never>(url, options, {
+              onSend() {
+                trace.tokenRequests += 1;
+                trace.tokenEndpoint = url.split("?", 1)[0];
+              },
+              onRetryAfter(ms) {
+                trace.retryAfterMs = ms;
+              },
             }),
           );
+          trace.httpStatus = response.status;
+          return response;
         },
       };
     },

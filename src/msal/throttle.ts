@@ -8,12 +8,20 @@ import type { Runtime } from "../runtime.ts";
  * up, the same request gets the same answer without being sent.
  */
 export interface Throttle {
-  /** @returns the remembered refusal, or what `send` answers. `onSend` runs only if the request is sent. */
+  /** @returns the remembered refusal, or what the provider answers */
   post<T>(
     url: string,
     options: NetworkRequestOptions | undefined,
-    onSend: () => void,
+    watch: ThrottleWatch,
   ): Promise<NetworkResponse<T>>;
+}
+
+/** What became of one request. */
+export interface ThrottleWatch {
+  /** Runs right before the request is sent; not at all if the answer is remembered. */
+  readonly onSend: () => void;
+  /** The provider has asked not to be asked again for so long. */
+  readonly onRetryAfter: (ms: number) => void;
 }
 
 /** As in MSAL: a server may ask for at most an hour. */
@@ -40,22 +48,27 @@ interface Refusal {
 export function createThrottle(transport: INetworkModule, runtime: Runtime): Throttle {
   const refusals = new Map<string, Refusal>();
 
-  function remembered(name: string): NetworkResponse<unknown> | undefined {
+  function remembered(name: string, watch: ThrottleWatch): NetworkResponse<unknown> | undefined {
     const refusal = refusals.get(name);
-    if (refusal && refusal.untilMs > runtime.now()) return structuredClone(refusal.response);
+    const leftMs = refusal ? refusal.untilMs - runtime.now() : 0;
+    if (refusal && leftMs > 0) {
+      watch.onRetryAfter(leftMs);
+      return structuredClone(refusal.response);
+    }
     refusals.delete(name);
     return undefined;
   }
 
   return {
-    async post<T>(url: string, options: NetworkRequestOptions | undefined, onSend: () => void) {
+    async post<T>(url: string, options: NetworkRequestOptions | undefined, watch: ThrottleWatch) {
       const name = requestName(url, options?.body ?? "");
-      const known = remembered(name);
+      const known = remembered(name, watch);
       if (known) return known as NetworkResponse<T>;
-      onSend();
+      watch.onSend();
       const response = await transport.sendPostRequestAsync<T>(url, options);
       const seconds = retryAfterSeconds(response);
       if (seconds > 0) {
+        watch.onRetryAfter(seconds * 1000);
         if (refusals.size >= REMEMBERED_REFUSALS) refusals.clear();
         refusals.set(name, { untilMs: runtime.now() + seconds * 1000, response: structuredClone(response) });
       }
