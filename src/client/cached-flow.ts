@@ -3,6 +3,7 @@ import type { Partition } from "../partitions/partition.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer, CacheSearch } from "./lookup.ts";
+import { nearExpiry, orNearExpiry } from "./near-expiry.ts";
 import { reasonOf, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 
@@ -85,6 +86,10 @@ export function askUnderLease(
       answer = answerFromState(context, flow, state);
       return answer.result;
     },
-    work: (guard) => ask({ state, reason: reasonOf(answer), guard }),
+    meanwhile: () => nearExpiry(context, flow, { state, reason: reasonOf(answer) }),
+    work(guard) {
+      const held = { state, reason: reasonOf(answer) };
+      return orNearExpiry(context, flow, held, () => ask({ ...held, guard }));
+    },
   });
 }

@@ -16,6 +16,7 @@ interface ResolvedClient {
   readonly tokenCache: TokenCache;
   readonly role: ClientRole;
   readonly requestTimeoutMs: number;
+  readonly serveNearExpiry: boolean;
 }
 
 /** @throws {OptionsError} if the authority cannot be read */
@@ -36,6 +37,7 @@ export function createClientContext<C extends MsalClient>(
     role,
     settings: settings.current,
     leases: createClientLeases(parts, requestTimeoutMs),
+    serveNearExpiry: resolved.serveNearExpiry,
   };
   context.authority({});
   return context;

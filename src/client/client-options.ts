@@ -17,7 +17,14 @@ import type { PublicClientOptions } from "./public-client.ts";
 
 type Auth = Configuration["auth"];
 
-const SHARED_OPTIONS = ["auth", "system", "telemetry", "tokenCache", "requestTimeoutMs"] as const;
+const SHARED_OPTIONS = [
+  "auth",
+  "system",
+  "telemetry",
+  "tokenCache",
+  "requestTimeoutMs",
+  "serveNearExpiry",
+] as const;
 const CONFIDENTIAL_OPTIONS = new Set<string>([...SHARED_OPTIONS, "role"]);
 const PUBLIC_OPTIONS = new Set<string>(SHARED_OPTIONS);
 const CREDENTIALS = ["clientSecret", "clientCertificate", "clientAssertion"] as const;
@@ -25,7 +32,12 @@ const NETWORK_METHODS = ["sendGetRequestAsync", "sendPostRequestAsync"];
 /** What is left of `<tenant id>`, `{tenant}` or an environment variable that is not set. */
 const PLACEHOLDER = /[<>{}]|\/(undefined|null)(\/|$)/;
 
-type WithDefaults<O> = O & { readonly role: ClientRole; readonly requestTimeoutMs: number };
+type WithDefaults<O> = O & { readonly role: ClientRole } & SharedDefaults;
+
+interface SharedDefaults {
+  readonly requestTimeoutMs: number;
+  readonly serveNearExpiry: boolean;
+}
 
 /** The options with their defaults, but for what is MSAL's own. @throws {OptionsError} naming the option */
 export function resolveClientOptions(
@@ -36,7 +48,7 @@ export function resolveClientOptions(
   return {
     ...options,
     role: checkedChoice(options.role, "role", ["web", "worker"]),
-    requestTimeoutMs: checkedTimeout(options),
+    ...checkedDefaults(options),
   };
 }
 
@@ -57,7 +69,7 @@ export function resolvePublicOptions(options: PublicClientOptions): WithDefaults
       "does not belong into a public client, which cannot keep a secret; use createConfidentialClient",
     );
   }
-  return { ...options, role: "web", requestTimeoutMs: checkedTimeout(options) };
+  return { ...options, role: "web", ...checkedDefaults(options) };
 }
 
 type SharedOptions = Pick<ConfidentialClientOptions, (typeof SHARED_OPTIONS)[number]>;
@@ -74,8 +86,16 @@ function checkShared(options: SharedOptions, known: ReadonlySet<string>, owner: 
   }
 }
 
-function checkedTimeout({ requestTimeoutMs }: SharedOptions): number {
-  return checkedPositive(requestTimeoutMs, "requestTimeoutMs", DEFAULT_REQUEST_TIMEOUT_MS, MAX_TIMER_MS);
+function checkedDefaults({ requestTimeoutMs, serveNearExpiry }: SharedOptions): SharedDefaults {
+  return {
+    requestTimeoutMs: checkedPositive(
+      requestTimeoutMs,
+      "requestTimeoutMs",
+      DEFAULT_REQUEST_TIMEOUT_MS,
+      MAX_TIMER_MS,
+    ),
+    serveNearExpiry: checkedChoice(serveNearExpiry, "serveNearExpiry", [true, false]),
+  };
 }
 
 function checkAuth(auth: Auth | undefined): asserts auth is Auth {

@@ -50,6 +50,12 @@ export interface ConfidentialClientOptions {
    * your own must give up within it by itself: a refresh lease is reckoned to last longer.
    */
   readonly requestTimeoutMs?: number;
+  /**
+   * Whether a token in its last five minutes, which MSAL counts as expired, is served while the identity provider
+   * does not answer (unreachable, 5xx, 429) or another process is renewing it. Default true; the result says
+   * `metadata.nearExpiry`.
+   */
+  readonly serveNearExpiry?: boolean;
 }
 
 /**

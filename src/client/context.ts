@@ -33,6 +33,8 @@ export interface ClientContext<C extends MsalClient = MsalClient> {
   readonly role: ClientRole;
   readonly settings: () => OperationSettings<C>;
   readonly leases: Leases;
+  /** Whether a token in its last minutes answers where the provider does not. */
+  readonly serveNearExpiry: boolean;
 }
 
 /** What the flows work with that only an application with a credential of its own has. */

@@ -44,6 +44,12 @@ export interface PublicClientOptions {
   readonly tokenCache: TokenCache;
   /** How long the identity provider may take for one answer, ms. Default 30,000. */
   readonly requestTimeoutMs?: number;
+  /**
+   * Whether a token in its last five minutes, which MSAL counts as expired, is served while the identity provider
+   * does not answer (unreachable, 5xx, 429) or another process is renewing it. Default true; the result says
+   * `metadata.nearExpiry`.
+   */
+  readonly serveNearExpiry?: boolean;
 }
 
 /**

@@ -36,6 +36,7 @@ export function withMetadata(
       cacheRefreshReason: asked ? reason : "not-applicable",
       cacheLevel: result.fromCache ? "L2" : "none",
       saved: saved ? saved.saved : !asked || result.fromCache,
+      nearExpiry: false,
       durationInHttpMs: trace.durationMs,
     },
   };

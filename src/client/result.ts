@@ -22,6 +22,11 @@ export interface ResultMetadata {
    * or is not wanted any more because the user signed out meanwhile. True for answers from the cache.
    */
   readonly saved: boolean;
+  /**
+   * True for a token in its last five minutes, which MSAL counts as expired: it was served because the identity
+   * provider did not answer just now, or because another process is renewing it. `expiresOn` holds.
+   */
+  readonly nearExpiry: boolean;
   /** Time spent on the network, ms; 0 for answers from the cache. */
   readonly durationInHttpMs: number;
 }
@@ -38,6 +43,7 @@ const cached = {
   tokenSource: "cache",
   cacheRefreshReason: "not-applicable",
   saved: true,
+  nearExpiry: false,
   durationInHttpMs: 0,
 } as const;
 

@@ -5,6 +5,7 @@ import { answerFromState, answerOrRun, requestName } from "./cached-flow.ts";
 import { checkedRequest } from "./client-options.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
+import { nearExpiry, orNearExpiry } from "./near-expiry.ts";
 import { renew } from "./renew.ts";
 import { reasonOf, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
@@ -56,8 +57,14 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
       if (state.status === "present") return undefined;
       return renew(context, silent, unleased(state, answer));
     },
-    meanwhile: () => stillValid(context, silent, state),
-    work: (guard) => renew(context, silent, { state, reason: reasonOf(answer), guard, unconfirmed }),
+    // Who would have to wait for another process gets the old token while it is really valid.
+    meanwhile: () => nearExpiry(context, silent, { state, reason: reasonOf(answer) }),
+    work(guard) {
+      const held = { state, reason: reasonOf(answer) };
+      return orNearExpiry(context, silent, held, () =>
+        renew(context, silent, { ...held, guard, unconfirmed }),
+      );
+    },
   });
 }
 
@@ -75,12 +82,6 @@ function assertMaySpend(context: ClientContext, state: PartitionState): void {
 
 function unleased(state: PartitionState, answer: CacheAnswer): Renewal {
   return { state, reason: reasonOf(answer), guard: () => Promise.resolve() };
-}
-
-/** Who would have to wait for another process gets the old token while it is really valid. */
-function stillValid(context: ClientContext, silent: Silent, state: PartitionState): TokenResult | undefined {
-  if (!silent.mayUseCache || state.status !== "present") return undefined;
-  return context.answers.find(state.record, state.level, silent.search, 0).result;
 }
 
 /** A hit past L1 is rare enough to be noted: when a worker or a web app acted for the account. */

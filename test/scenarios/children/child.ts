@@ -90,6 +90,7 @@ export function served(result: TokenResult): Served {
     source: result.metadata.tokenSource,
     level: result.metadata.cacheLevel,
     saved: result.metadata.saved,
+    nearExpiry: result.metadata.nearExpiry,
     fingerprint: createHash("sha256").update(result.accessToken).digest("base64url").slice(0, 16),
   };
 }

@@ -46,6 +46,7 @@ export interface Served {
   readonly source: "cache" | "identity-provider";
   readonly level: "none" | "L1" | "L2" | "stale";
   readonly saved: boolean;
+  readonly nearExpiry: boolean;
   /** Tells tokens apart. */
   readonly fingerprint: string;
 }

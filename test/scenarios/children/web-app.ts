@@ -5,6 +5,7 @@ import { InteractionRequiredAuthError } from "@azure/msal-node";
 import express from "express";
 import { getIronSession } from "iron-session";
 import { expressSignIn, type SessionHandle } from "../../../src/web/express.ts";
+import { statusOf } from "../../../src/web/http-status.ts";
 import { createSignIn, type SignIn } from "../../../src/web/sign-in.ts";
 import { log, serveCommands, served, startChild } from "./child.ts";
 
@@ -59,7 +60,8 @@ app.post("/sign-out", routes.guard, async (req, res) => {
 app.use((error: unknown, req: express.Request, res: express.Response, _next: express.NextFunction) => {
   log(`${req.method} ${req.path} failed`, error);
   const { code, errorCode, statusCode } = error as { code?: string; errorCode?: string; statusCode?: number };
-  const status = error instanceof InteractionRequiredAuthError ? 401 : (statusCode ?? 500);
+  const status =
+    error instanceof InteractionRequiredAuthError ? 401 : (statusCode ?? statusOf(error as object) ?? 500);
   res.status(status).json({ code: errorCode ?? code ?? "unknown" });
 });
 
