@@ -20,6 +20,10 @@ export type ErrorCode =
   | "ERR_UNSAVED_FULL"
   /** A record is sealed under a key id this process does not have; retry after the key ring is complete. */
   | "ERR_KEY_UNKNOWN"
+  /** Whoever wraps the data keys does not answer; retry later. Says nothing about whether anybody is signed in. */
+  | "ERR_KEYS_UNAVAILABLE"
+  /** Whoever wraps the data keys refuses: a permission is missing, or it does not know the key. */
+  | "ERR_KEYS_REFUSED"
   /** A record was written by a newer version of tokenkeep; retry after the upgrade. */
   | "ERR_RECORD_UNSUPPORTED"
   /** Bytes that claim to be a cache blob are not one. */

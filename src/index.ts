@@ -19,6 +19,12 @@ export type { ImportOutcome } from "./msal/import-blob.ts";
 
 export { createKeyRing, generateKey, parseKeys } from "./envelope/key-ring.ts";
 export type { KeyEntry, KeyRing, KeyRingOptions } from "./envelope/key-ring.ts";
+export { keysFromWrapped } from "./envelope/wrapped-keys.ts";
+export type { GraceProblem, KeySource, WrappedKeysOptions } from "./envelope/wrapped-keys.ts";
+export { newWrappedKey } from "./envelope/new-wrapped-key.ts";
+export type { NewWrappedKeyOptions } from "./envelope/new-wrapped-key.ts";
+export { keyRingWrapper } from "./envelope/key-ring-wrapper.ts";
+export type { KeyWrapper, KeyWrapperCall, UnwrapCall, WrapAnswer } from "./envelope/key-wrapper.ts";
 export { keysFromEnv, keysFromFile, writeNewKeyFile } from "./envelope/providers.ts";
 
 export { appPartition, oboPartition, userPartition } from "./client/partitions.ts";

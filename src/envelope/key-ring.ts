@@ -12,9 +12,9 @@ import type { Runtime } from "../runtime.ts";
 import { isKeyId } from "./format.ts";
 
 const KNOWN_OPTIONS = new Set(["sealing", "opening"]);
-const KEY_BYTES = 32;
+export const KEY_BYTES = 32;
 const KEY_TEXT = /^(?:[A-Za-z0-9+/]{43}=?|[A-Za-z0-9_-]{43}=?)$/;
-const KEY_ID_RULE = "must be 1 to 32 characters of A-Z a-z 0-9 . _ -";
+export const KEY_ID_RULE = "must be 1 to 32 characters of A-Z a-z 0-9 . _ -";
 const KEY_RULE = "must be 32 bytes, or their base64 or base64url text";
 
 /** One sealing key and any number of opening keys. Printing it shows ids only. */

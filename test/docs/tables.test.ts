@@ -64,6 +64,14 @@ describe("docs/events.md", () => {
   });
 });
 
+describe("docs/key-providers.md", () => {
+  test("lists the options of keysFromWrapped and no others", () => {
+    expect(firstColumn("docs/key-providers.md", "Wrapped keys").filter(Boolean).toSorted()).toEqual(
+      propertiesOf("src/envelope/wrapped-keys.ts", "WrappedKeysOptions").toSorted(),
+    );
+  });
+});
+
 describe("docs/options.md", () => {
   const documented = (heading: string): string[] => firstColumn("docs/options.md", heading);
   const topLevel = (names: readonly string[]): string[] => [

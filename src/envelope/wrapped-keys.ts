@@ -1,0 +1,188 @@
+/**
+ * A key ring of wrapped keys. Each is unwrapped once and kept; kept keys are confirmed now and then, so that
+ * who takes the right to unwrap away ends their use, and an outage of the provider does not.
+ */
+import type { KeyObject } from "node:crypto";
+
+import { checkOptionNames, checkedFunction, checkedPositive, checkedRuntime } from "../checks.ts";
+import { TokenkeepError } from "../errors.ts";
+import type { Runtime } from "../runtime.ts";
+import type { KeyRing } from "./key-ring.ts";
+import { formatWrappedKey, parseWrappedKeys } from "./key-wrapper.ts";
+import type { KeyWrapper, WrappedKey } from "./key-wrapper.ts";
+import { callProvider, checkedBudget, checkWrapper, refusal, unwrapKey } from "./wrapper-calls.ts";
+import type { WrapperCalls } from "./wrapper-calls.ts";
+
+const KNOWN_OPTIONS = new Set(["wrapper", "keys", "budgetMs", "refreshMs", "graceMs", "onGrace", "runtime"]);
+const DEFAULT_REFRESH_MS = 3_600_000;
+const DEFAULT_GRACE_MS = 86_400_000;
+
+/** The options of {@link keysFromWrapped}. */
+export interface WrappedKeysOptions {
+  /** Who unwraps, e.g. `azureKeyVault(…)`. */
+  readonly wrapper: KeyWrapper;
+  /**
+   * The wrapped keys: entries `id:version:wrapped` as {@link newWrappedKey} makes them, separated by commas or
+   * white space, the sealing key first. No secret. A function is called at every load, so that a rotation needs
+   * no restart.
+   */
+  readonly keys: string | (() => string | Promise<string>);
+  /** How long a call to the provider may take, retries of its client included. Default 5 seconds. */
+  readonly budgetMs?: number;
+  /** How long a key is kept before a load asks the provider for it again. Default 1 hour. */
+  readonly refreshMs?: number;
+  /** How much longer kept keys serve while the provider does not answer. Default 24 hours. */
+  readonly graceMs?: number;
+  /** Told at every load that was answered from kept keys, because the provider does not answer. */
+  readonly onGrace?: (problem: GraceProblem) => void;
+  /** For tests. Default: the system's. */
+  readonly runtime?: Runtime;
+}
+
+/** What {@link WrappedKeysOptions.onGrace} is told. */
+export interface GraceProblem {
+  /** `ERR_KEYS_UNAVAILABLE`. */
+  readonly error: TokenkeepError;
+  /** After this the keys are gone, unless the provider answers. */
+  readonly remainingMs: number;
+}
+
+/** Where a key ring comes from that takes time to get. */
+export interface KeySource {
+  /**
+   * The key ring as it is now. Calls that overlap share one load.
+   *
+   * Throws a {@link TokenkeepError}: `ERR_KEYS_UNAVAILABLE` (retryable) or `ERR_KEYS_REFUSED`; and an
+   * {@link OptionsError} where the keys are not of the right form.
+   */
+  load(): Promise<KeyRing>;
+}
+
+/**
+ * The key ring of data keys that a key service has wrapped.
+ *
+ * A load unwraps what it has not yet, and asks again for what it has had for longer than `refreshMs`. Where the
+ * provider does not answer, kept keys serve for `graceMs` more; where it refuses, that key is dropped at once.
+ * The rings that were handed out before follow: what has been dropped, or is too old, they do not find any more.
+ */
+export function keysFromWrapped(options: WrappedKeysOptions): KeySource {
+  const ring = wrappedRing(checkedOptions(options));
+  let loading: Promise<KeyRing> | undefined;
+  return Object.freeze({
+    load: () => (loading ??= ring.load().finally(() => (loading = undefined))),
+  });
+}
+
+interface Settings extends WrapperCalls {
+  readonly keys: () => string | Promise<string>;
+  readonly refreshMs: number;
+  readonly graceMs: number;
+  readonly onGrace: ((problem: GraceProblem) => void) | undefined;
+}
+
+/** A key that has been unwrapped. Rings share it, so that its end is the end of it in all of them. */
+interface Held {
+  /** Absent once the provider has refused it. */
+  key: KeyObject | undefined;
+  confirmedAtMs: number;
+}
+
+function wrappedRing(settings: Settings): KeySource {
+  const { runtime, refreshMs, graceMs } = settings;
+  let entries: readonly WrappedKey[] | undefined;
+  const heldKeys = new Map<string, Held>();
+
+  const ageOf = (held: Held): number => runtime.monotonicNow() - held.confirmedAtMs;
+  const remainingOf = (held: Held | undefined): number =>
+    held?.key === undefined ? 0 : refreshMs + graceMs - ageOf(held);
+
+  async function load(): Promise<KeyRing> {
+    const outages: TokenkeepError[] = [];
+    entries = await readEntries(outages);
+    const names = entries.map(formatWrappedKey);
+    // Confirmed one after the other: a provider that has just not answered is not waited for again.
+    let providerIsDown = false;
+    for (const [index, entry] of entries.entries()) {
+      const held = heldKeys.get(names[index]!);
+      if (held?.key !== undefined && ageOf(held) < refreshMs) continue;
+      if (providerIsDown && remainingOf(held) > 0) continue;
+      try {
+        heldKeys.set(names[index]!, await confirm(entry, held));
+      } catch (error) {
+        if (!isUnavailable(error) || remainingOf(held) <= 0) throw error;
+        providerIsDown = true;
+        outages.push(error);
+      }
+    }
+    for (const name of heldKeys.keys()) if (!names.includes(name)) heldKeys.delete(name);
+    const keys = names.map((name) => heldKeys.get(name)!);
+    const [error] = outages;
+    if (error !== undefined) settings.onGrace?.({ error, remainingMs: Math.min(...keys.map(remainingOf)) });
+    return ringOf(
+      entries.map(({ id }) => id),
+      keys,
+    );
+  }
+
+  /** Where the text cannot be read, the last one serves. One that can be read and is wrong is an error. */
+  async function readEntries(outages: TokenkeepError[]): Promise<readonly WrappedKey[]> {
+    let text: string;
+    try {
+      text = await callProvider(settings, "reading the wrapped keys", async () => settings.keys());
+    } catch (error) {
+      if (entries === undefined || !isUnavailable(error)) throw error;
+      outages.push(error);
+      return entries;
+    }
+    return parseWrappedKeys(text, "keys");
+  }
+
+  async function confirm(entry: WrappedKey, held: Held | undefined): Promise<Held> {
+    const confirmedAtMs = runtime.monotonicNow();
+    try {
+      const key = await unwrapKey(settings, entry);
+      if (held?.key === undefined) return { key, confirmedAtMs };
+      if (held.key.equals(key)) return Object.assign(held, { confirmedAtMs });
+      throw refusal(settings.wrapper, `unwrapping key ${entry.id}`, "gave another key than before");
+    } catch (error) {
+      if (held !== undefined && !isUnavailable(error)) held.key = undefined;
+      throw error;
+    }
+  }
+
+  function ringOf(ids: readonly string[], keys: readonly Held[]): KeyRing {
+    const byId = new Map(ids.map((id, index) => [id, keys[index]!]));
+    return Object.freeze({
+      sealingKeyId: ids[0]!,
+      keyIds: Object.freeze([...ids]),
+      find: (keyId: string) => {
+        const held = byId.get(keyId);
+        return remainingOf(held) > 0 ? held?.key : undefined;
+      },
+    });
+  }
+
+  return { load };
+}
+
+function isUnavailable(error: unknown): error is TokenkeepError {
+  return error instanceof TokenkeepError && error.code === "ERR_KEYS_UNAVAILABLE";
+}
+
+function checkedOptions(options: WrappedKeysOptions): Settings {
+  const given: Partial<WrappedKeysOptions> = options ?? {};
+  checkOptionNames(given, KNOWN_OPTIONS, "keysFromWrapped");
+  const { wrapper, keys, refreshMs, graceMs } = given;
+  checkWrapper(wrapper, "wrapper");
+  // A text that is wrong is wrong at once, where the mistake is.
+  if (typeof keys !== "function") parseWrappedKeys(keys as string, "keys");
+  return {
+    wrapper,
+    keys: typeof keys === "function" ? keys : () => keys as string,
+    budgetMs: checkedBudget(given.budgetMs),
+    refreshMs: checkedPositive(refreshMs, "refreshMs", DEFAULT_REFRESH_MS),
+    graceMs: checkedPositive(graceMs, "graceMs", DEFAULT_GRACE_MS),
+    onGrace: checkedFunction(given.onGrace, "onGrace"),
+    runtime: checkedRuntime(given.runtime),
+  };
+}
