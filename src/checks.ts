@@ -8,6 +8,9 @@ import { systemRuntime, type Runtime } from "./runtime.ts";
 /** The longest a timer of Node runs; one set for longer fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
+/** What somebody may have meant for an option; longer than any of ours, shorter than any token. */
+const OPTION_NAME = /^[\w$-]{0,31}$/;
+
 /** Options that must be an object, with no names but `known`: a misspelt one would be passed over in silence. */
 export function checkOptionNames(
   options: unknown,
@@ -19,6 +22,8 @@ export function checkOptionNames(
   const prefix = path && `${path}.`;
   for (const name of Object.keys(options)) {
     if (known.has(name)) continue;
+    // Whoever spreads a secret into the options must not find it in the error.
+    if (!OPTION_NAME.test(name)) throw new OptionsError(`${prefix}…`, `is not an option of ${owner}`);
     const meant = nearest(name, known);
     const hint = meant === undefined ? "" : `; did you mean \`${prefix}${meant}\`?`;
     throw new OptionsError(`${prefix}${name}`, `is not an option of ${owner}${hint}`);

@@ -43,6 +43,15 @@ describe("a misspelt name", () => {
     expect(error.message).not.toContain("did you mean");
   });
 
+  test.each(["a name with spaces", "0.AXkAh-refresh-token-that-nobody-may-see", "x".repeat(40)])(
+    "that is no name is not repeated, for it may be a secret: %j",
+    (name) => {
+      const error = errorOf(() => checkOptionNames({ [name]: 1 }, KNOWN, "createThing", "part"));
+      expect(error.option).toBe("part.…");
+      expect(`${error.message}${error.stack}`).not.toContain(name);
+    },
+  );
+
   test("is one also if its value is undefined; every known name may be absent or undefined", () => {
     expect(errorOf(() => checkOptionNames({ scope: undefined }, KNOWN, "createThing")).option).toBe("scope");
     checkOptionNames({ scopes: undefined }, KNOWN, "createThing");
