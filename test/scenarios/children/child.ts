@@ -1,6 +1,7 @@
 /** What the web app and the worker of a scenario have in common: the cache, the commands, the way to end. */
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
+import { LogLevel } from "@azure/msal-node";
 import {
   createConfidentialClient,
   createTokenCache,
@@ -33,15 +34,24 @@ export function log(what: string, ...values: unknown[]): void {
 
 export function startChild(role: ClientRole): Child {
   const settings = JSON.parse(process.env[SETTINGS_VARIABLE] ?? "") as ChildSettings;
+  const store = openStore(settings);
+  store.backplane.subscribe((message) => log("message from another process", message));
   const cache = createTokenCache<never>({
-    store: openStore(settings),
+    store,
     keys: settings.unsealed ? "unsealed" : keysFromEnv(KEYS_VARIABLE),
     ...(settings.coherenceBoundMs && { coherenceBoundMs: settings.coherenceBoundMs }),
     onEvent: (event) => log("event", event),
   });
   const client = createConfidentialClient({
     auth: settings.auth,
-    ...(settings.protocolMode && { system: { protocolMode: settings.protocolMode } }),
+    system: {
+      ...(settings.protocolMode && { protocolMode: settings.protocolMode }),
+      loggerOptions: {
+        logLevel: LogLevel.Trace,
+        piiLoggingEnabled: true,
+        loggerCallback: (_level, message) => log("MSAL", message),
+      },
+    },
     tokenCache: cache,
     role,
     // A test holds the authority back for as long as it takes.
