@@ -204,7 +204,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "partitions/overlay.ts",
-        find: "mine: entry.creates && there ? ownResults(entry) : entry.record.blob,",
+        find: "mine: entry.creates && there ? ownResults(entry, there, over) : entry.record.blob,",
         replace: "mine: there ? entry.record.blob : entry.record.blob,",
       },
     ],

@@ -1,4 +1,5 @@
 /** What the identity provider has issued to whom: the truth that stores and answers are compared with. */
+import { fingerprint } from "../src/blob/provenance.ts";
 import type { Operation, ProviderCall } from "./operation.ts";
 
 /** All tokens that come from one sign-in. */
@@ -41,6 +42,8 @@ export interface Ledger {
   readonly calls: readonly ProviderCall[];
   access(secret: string): AccessTokenFacts | undefined;
   refresh(secret: string): RefreshTokenFacts | undefined;
+  /** The refresh token that a row of the activity index speaks of. */
+  byFingerprint(fingerprint: string): RefreshTokenFacts | undefined;
   /** Notes a request, before its outcome is known. */
   asked(call: ProviderCall): void;
   /** Notes what a successful answer gave away. */
@@ -84,6 +87,10 @@ export function createLedger(userOf: (oid: string) => string | undefined): Ledge
     calls,
     access: (secret) => access.get(secret),
     refresh: (secret) => refresh.get(secret),
+    byFingerprint(wanted) {
+      for (const [secret, facts] of refresh) if (fingerprint(secret) === wanted) return facts;
+      return undefined;
+    },
     asked(call) {
       calls.push(call);
       call.operation?.calls.push(call);

@@ -121,7 +121,11 @@ export function createStoreLink(world: World, process: Process, remote: Remote):
       name: "simulated",
       get: (key) => remote("activity", `activity get`, () => store.activity.get(key)),
       put: (row, options) =>
-        remote("activity", `activity put ${row.status}`, () => store.activity.put(row, options)),
+        remote("activity", `activity put ${row.status}`, async () => {
+          const outcome = await store.activity.put(row, options);
+          if (outcome.stored) world.checker.benched(row);
+          return outcome;
+        }),
       delete: (key, options) =>
         remote("activity", `activity delete`, () => store.activity.delete(key, options)),
       list: (query) => remote("activity", `activity list`, () => store.activity.list(query)),

@@ -49,6 +49,35 @@ export function divide(world: World, alone: Machine, cutOff: CutOff): void {
   }
 }
 
+/**
+ * A user signs out elsewhere while a machine that has their tokens is alone, and signs in there much later: of what
+ * was there before, nothing comes back with the machine.
+ */
+export function outlive(world: World, alone: Machine, cutOff: CutOff): void {
+  const prng = world.prng.weather;
+  const { scheduler, operations, machines, profile } = world;
+  const user = operations.pickUser(prng);
+  const look = (scopes: readonly string[]): void => {
+    if (alone.process) operations.silent(alone.process, user, { kind: "silent", scopes });
+  };
+  for (const scopes of RESOURCES) look(scopes);
+  const laterMs = 4 * profile.maxSkewMs + 3_000;
+  scheduler.after(500, undefined, () => cut(world, alone, cutOff, laterMs + 1_500));
+  // What is renewed alone waits, and is what a sign-in there is then built on.
+  scheduler.after(600, undefined, () => {
+    if (alone.process)
+      operations.silent(alone.process, user, { kind: "force", scopes: prng.pick(RESOURCES) });
+  });
+  const other = prng.pick(machines.filter((machine) => machine !== alone));
+  scheduler.after(1_000, undefined, () => {
+    if (other.process) operations.signOut(other.process, user);
+  });
+  scheduler.after(laterMs, undefined, () => {
+    if (alone.process) operations.signIn(alone.process, user);
+  });
+  scheduler.after(laterMs + 3_000, undefined, () => look(SIGN_IN_SCOPES));
+}
+
 /** A machine that has somebody's tokens hears nothing of their sign-out until its copies are too old to be served. */
 export function isolate(world: World, machine: Machine, cutOff: CutOff): void {
   const { scheduler, operations, machines } = world;
@@ -75,7 +104,7 @@ export function revoke(world: World): void {
   const prng = world.prng.weather;
   const { scheduler, operations, machines } = world;
   const user = operations.pickUser(prng);
-  for (const act of ["silent", "silent", "sign-in", "silent", "silent"] as const) {
+  for (const act of ["silent", "silent", "sign-in", "silent", "silent", "sign-in"] as const) {
     const { number } = prng.pick(machines);
     scheduler.after(prng.wait(25), undefined, () => {
       const process = machines[number]?.process;

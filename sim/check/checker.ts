@@ -1,9 +1,11 @@
 /** Reads the history as it happens and holds the promises of the design to it. Stops at the first one broken. */
+import type { AccountActivityRow } from "../../src/store/account-activity-store.ts";
 import type { Operation, ProviderCall } from "../operation.ts";
 import type { StoreObserver } from "../store.ts";
 import type { World } from "../world.ts";
 import { checkAnswer } from "./answers.ts";
 import { createBook, type Book, type Violation } from "./book.ts";
+import { checkBenched } from "./benched.ts";
 import { checkFailure } from "./failures.ts";
 import { checkEnd } from "./finale.ts";
 import { checkProviderCall } from "./refreshes.ts";
@@ -16,6 +18,8 @@ export interface Checker {
   readonly store: StoreObserver;
   ended(operation: Operation): void;
   providerAnswered(call: ProviderCall): void;
+  /** A row of the activity index has been written. */
+  benched(row: AccountActivityRow): void;
   /** Whose token an on-behalf-of partition will be made from. */
   assertionUsed(assertion: string, user: string): void;
   /** Something ended in a way that no caller would see. */
@@ -45,6 +49,7 @@ export function createChecker(world: () => World): Checker {
       checkStaleness(book(), operation);
     },
     providerAnswered: (call) => checkProviderCall(book(), call),
+    benched: (row) => checkBenched(book(), row),
     assertionUsed: (assertion, user) => book().noteAssertion(assertion, user),
     broken: (rule, text) => book().fail(rule, text),
     finish: () => checkEnd(book()),

@@ -41,7 +41,7 @@ function changeOf(entry: UnsavedTokens, there: Current, over: number | undefined
     // A sign-in on top of a waiting refresh must not take for known what the refresh began with: over a sign-out,
     // or nothing, even the account would be missing then.
     base: entry.creates ? undefined : entry.base,
-    mine: entry.creates && there ? ownResults(entry) : entry.record.blob,
+    mine: entry.creates && there ? ownResults(entry, there, over) : entry.record.blob,
     strengthens: entry.strengthens,
     signedInAtMs: entry.record.signedInAtMs,
     signInId: entry.signInId,
@@ -54,17 +54,31 @@ function changeOf(entry: UnsavedTokens, there: Current, over: number | undefined
  * A sign-in has no base to be compared with, so everything in its record would count as new: tokens of the life
  * it was built on would displace younger ones, or come back after that life was ended.
  */
-function ownResults({ record, beneath }: UnsavedTokens): CacheBlob {
-  if (!beneath) return record.blob;
-  const own = <E extends object>(
-    mine: Readonly<Record<string, E>>,
-    known: Readonly<Record<string, E>>,
-  ): Record<string, E> =>
-    Object.fromEntries(Object.entries(mine).filter(([key, entity]) => !sameJson(entity, known[key])));
+function ownResults(entry: UnsavedTokens, there: Current, over: number | undefined): CacheBlob {
+  const { record, beneath, before } = entry;
+  const known = [beneath, isEndedSince(entry, there, over) ? before : undefined].filter((blob) => !!blob);
+  if (known.length === 0) return record.blob;
+  const own = (section: "AccessToken" | "RefreshToken" | "IdToken"): Record<string, never> =>
+    Object.fromEntries(
+      Object.entries(record.blob[section]).filter(
+        ([key, entity]) => !known.some((blob) => sameJson(entity, blob[section][key])),
+      ),
+    ) as Record<string, never>;
   return {
     ...record.blob,
-    AccessToken: own(record.blob.AccessToken, beneath.AccessToken),
-    RefreshToken: own(record.blob.RefreshToken, beneath.RefreshToken),
-    IdToken: own(record.blob.IdToken, beneath.IdToken),
+    AccessToken: own("AccessToken"),
+    RefreshToken: own("RefreshToken"),
+    IdToken: own("IdToken"),
   };
+}
+
+/** A sign-out that the latest sign-in did not know of: what waited before that sign-in may be what it ended. */
+function isEndedSince({ signInId }: UnsavedTokens, there: Current, over: number | undefined): boolean {
+  const endedMs =
+    there?.type === "removed"
+      ? there.removedAtMs
+      : there?.type === "tokens" && !hasLanded(there, signInId)
+        ? there.afterMs
+        : undefined;
+  return endedMs !== undefined && (over === undefined || endedMs > over);
 }

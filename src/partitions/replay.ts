@@ -23,7 +23,10 @@ interface Tally {
 
 export interface Replay {
   readonly request: (when: "now" | "later") => void;
-  /** Tries everything that waits once; concurrent callers share one pass. @returns how many still wait. */
+  /**
+   * Tries everything that waits once, in a pass that begins after the call; concurrent callers share one.
+   * @returns how many still wait.
+   */
   drain(): Promise<number>;
   close(): void;
 }
@@ -38,6 +41,7 @@ export function createReplay(
   let isTimedForNow = false;
   let delayMs = FIRST_DELAY_MS;
   let draining: Promise<number> | undefined;
+  let following: Promise<number> | undefined;
   let closed = false;
 
   function request(when: "now" | "later"): void {
@@ -56,7 +60,17 @@ export function createReplay(
   }
 
   function drain(): Promise<number> {
-    draining ??= replayAll().finally(() => {
+    if (!draining) return pass();
+    // What the pass under way has failed with may have been tried before the store came back.
+    following ??= draining.then(() => {
+      following = undefined;
+      return unsaved.size === 0 ? 0 : pass();
+    });
+    return following;
+  }
+
+  function pass(): Promise<number> {
+    draining = replayAll().finally(() => {
       draining = undefined;
     });
     return draining;

@@ -151,7 +151,7 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
   mustHold(entry.weight > 0 && [kind, clientId, issuer, id].every(isText));
   switch (entry.kind) {
     case "tokens": {
-      const { base, beneath, after, over } = entry;
+      const { base, beneath, before, after, over } = entry;
       mustHold((after === undefined || isMarker(after)) && isTime(over));
       mustHold(entry.signInId === undefined || isText(entry.signInId));
       const record = tokenRecordFrom(entry.record);
@@ -162,6 +162,7 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
         place: placeFrom(entry.place ?? record),
         base: base && tokenRecordFrom(base),
         beneath: beneath && blobFromObject(beneath),
+        before: before && blobFromObject(before),
       };
     }
     case "removal":

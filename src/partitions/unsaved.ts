@@ -18,6 +18,8 @@ export interface UnsavedTokens {
   readonly record: TokenRecord;
   /** What the record was built on: entries that are the same there are no result of ours. */
   readonly beneath: CacheBlob | undefined;
+  /** What waited already when the latest sign-in came: a sign-out that nobody here had heard of may have ended it. */
+  readonly before?: CacheBlob | undefined;
   /** The latest sign-in among the results. */
   readonly signInId?: string | undefined;
   /** Where the record was put when it was computed. */
@@ -172,6 +174,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
         strengthens: change.strengthens || (first?.strengthens ?? false),
         record,
         beneath: first ? first.beneath : on?.type === "tokens" ? on.blob : undefined,
+        before: change.signsIn ? first?.record.blob : first?.before,
         place: placeOf(record),
         signInId: change.signInId ?? first?.signInId,
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,

@@ -260,6 +260,31 @@ describe("a result that the store does not take", () => {
       expect(state.status === "present" && refreshTokenOf(state.record)).toBe("rt-waits");
     });
 
+    test("does not bring back what had waited there before a sign-out that nobody there had heard of", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      const renewal = await a.renew("mail", "mail.read");
+      down(a);
+      await renewal.save();
+      await b.partitions.signOut(USER);
+      await world.runtime.advance(2 * SKEW_MS);
+      await a.signIn("waits");
+      expect(await afterHealing(world, a)).toBe("at-waits");
+    });
+
+    test("brings along what had waited there before it where nobody has signed out", async () => {
+      const world = partitionWorld();
+      const a = world.node();
+      await a.signIn("one");
+      const renewal = await a.renew("mail", "mail.read");
+      down(a);
+      await renewal.save();
+      await world.runtime.advance(2 * SKEW_MS);
+      await a.signIn("waits");
+      expect(await afterHealing(world, a)).toContain("at-mail");
+    });
+
     test("whose replay landed although its answer was lost keeps the place it has by then", async () => {
       const world = partitionWorld();
       const [a, b] = [world.node(), world.node()];
@@ -462,6 +487,21 @@ describe("draining", () => {
     node.link.heal();
     expect(await Promise.all([node.partitions.drain(), node.partitions.drain()])).toEqual([0, 0]);
     expect(node.reported("replayed")).toBe(1);
+  });
+
+  test("tries again what a pass under way has tried before the store came back", async () => {
+    const world = partitionWorld();
+    const node = world.node();
+    await node.signIn("one");
+    const renewal = await node.renew("two");
+    down(node);
+    await renewal.save();
+    node.link.heal();
+    node.link.fail("get");
+    const underWay = node.partitions.drain();
+    expect(await node.partitions.drain()).toBe(0);
+    expect(await underWay).toBe(1);
+    expect(await world.node().sees()).toBe("at-one at-two");
   });
 
   test("closing reports what is lost, and leaves no timer behind", async () => {
