@@ -497,7 +497,7 @@ describe("draining", () => {
     down(node);
     await renewal.save();
     node.link.heal();
-    node.link.fail("get");
+    node.link.fail("put");
     const underWay = node.partitions.drain();
     expect(await node.partitions.drain()).toBe(0);
     expect(await underWay).toBe(1);
