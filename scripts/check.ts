@@ -12,6 +12,7 @@ interface Check {
 const CHECKS: readonly Check[] = [
   { promise: "Files are formatted", script: "format:check" },
   { promise: "Types fit", script: "types" },
+  { promise: "Types fit in the benchmarks, with the peers' own", script: "types:bench" },
   { promise: "No lint, no floating promise, no clock or randomness but the runtime's", script: "lint" },
   { promise: "Imports point one way", script: "layers" },
   { promise: "No file, export or dependency is unused", script: "unused" },
