@@ -72,7 +72,11 @@ function clusterClients(client: Cluster): RedisClients {
     ...OWN_NAMES,
     redisOptions: { ...redisOptions, ...FAIL_FAST, ...OWN_NAMES },
   });
-  const started = whenReady(own);
+  // Ready says ioredis when it knows the slots; a command for a master that is still connecting would be refused.
+  const started = whenReady(own).then(async () => {
+    await Promise.all(own.nodes("master").map(whenConnected));
+  });
+  started.catch(() => undefined);
   const send = sendTo(own);
   const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
     Promise.resolve(own.nodes("master").map(sendTo));
@@ -107,6 +111,15 @@ function whenReady(client: Pick<Node, "status" | "once" | "off">): Promise<void>
   });
   ready.catch(() => undefined);
   return ready;
+}
+
+/** One that cannot be reached ends instead, and is the caller's to know. */
+function whenConnected(node: Pick<Node, "status" | "once">): Promise<void> {
+  if (node.status === "ready" || node.status === "end") return Promise.resolve();
+  return new Promise((resolve) => {
+    node.once("ready", () => resolve());
+    node.once("end", () => resolve());
+  });
 }
 
 function subscriberOf(client: Pick<Node, "on" | "subscribe" | "disconnect">): RedisSubscriber {

@@ -15,7 +15,7 @@ describe.skipIf(!redisProgram)("the loss of a Cluster master", () => {
   let cluster: RedisCluster;
 
   beforeAll(async () => {
-    cluster = await startRedisCluster();
+    cluster = await startRedisCluster(1_000);
   });
   afterAll(() => cluster.stop());
 
