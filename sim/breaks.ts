@@ -365,8 +365,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "client/renew.ts",
-        find: "if (!isRetry && isRefreshTokenRefused(outcome.error)) {",
-        replace: "if (isRetry && isRefreshTokenRefused(outcome.error)) {",
+        find: "if (refused < MAX_REFUSED && isRefreshTokenRefused(outcome.error)) {",
+        replace: "if (refused > MAX_REFUSED && isRefreshTokenRefused(outcome.error)) {",
       },
     ],
   },

@@ -14,9 +14,15 @@ import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 import { isEmptyObject, subjectOf, type Silent } from "./silent-flow.ts";
 
-/** One attempt; a refused refresh token is looked up again once before the refusal is the caller's. */
+/** Sign-ins that end a refresh token just taken over come from people: three in a row do not happen. */
+const MAX_REFUSED = 3;
+
+/**
+ * One attempt. After a refusal the refresh token is looked up again, and only one that nobody has replaced makes the
+ * refusal the caller's: between the reading and the answer somebody may have signed in once more.
+ */
 export async function renew(context: ClientContext, silent: Silent, renewal: Renewal): Promise<TokenResult> {
-  const { state, reason, guard, isRetry } = renewal;
+  const { state, reason, guard, refused = 0 } = renewal;
   const base = state.status === "present" ? state : undefined;
   const used = credentialOf(context, base?.record, silent.account);
   const request = { ...silent.request, account: silent.account };
@@ -29,7 +35,7 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
   if (outcome.ok) assertOwnAccount(silent.partition, outcome.result.account);
   const saved = outcome.saved && (await store(context, silent, state, outcome.saved));
   if (!outcome.ok) {
-    if (!isRetry && isRefreshTokenRefused(outcome.error)) {
+    if (refused < MAX_REFUSED && isRefreshTokenRefused(outcome.error)) {
       const adopted = await adopt(context, silent, used, renewal);
       if (adopted) return adopted;
     }
@@ -130,7 +136,7 @@ async function adopt(
   const now = state.status === "present" ? credentialOf(context, state.record, silent.account) : undefined;
   if (now === undefined || now === used) return undefined;
   const answer = answerFromState(context, silent, state);
-  return answer.result ?? renew(context, silent, { ...renewal, state, isRetry: true });
+  return answer.result ?? renew(context, silent, { ...renewal, state, refused: (renewal.refused ?? 0) + 1 });
 }
 
 /** A copy in memory does not say whether there is a newer token: nobody is sent to the provider for it. */

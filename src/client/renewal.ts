@@ -16,7 +16,8 @@ export interface Renewal {
   readonly state: PartitionState;
   readonly reason: CacheRefreshReason;
   readonly guard: RequestGuard;
-  readonly isRetry?: boolean;
+  /** How many refresh tokens were refused before; each attempt is with another. */
+  readonly refused?: number;
   /** Why the state could not be read past L1, if it could not: then nobody is told that there are no tokens. */
   readonly unconfirmed?: unknown;
 }

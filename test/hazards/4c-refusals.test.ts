@@ -73,8 +73,9 @@ test("tokenkeep: a provider that says `not so fast` is left alone for as long as
   const account = (await withExpiringTokens(world.authority, () => node.signIn(ADA))).account!;
   world.authority.failNext({ kind: "429", retryAfterSeconds: 60, count: CALLS });
   for (let call = 0; call < CALLS; call += 1) {
+    // What is left of the old token is served meanwhile, where MSAL fails.
     const silent = node.client.acquireTokenSilent({ account, scopes: READ });
-    expect(await outcomesOf([silent])).not.toHaveProperty("ok");
+    expect(await outcomesOf([silent])).toEqual({ ok: 1 });
   }
   expect(world.authority.count({ grant: "refresh_token" })).toBe(1);
 });
