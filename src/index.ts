@@ -19,6 +19,8 @@ export type { ImportOutcome } from "./msal/import-blob.ts";
 
 export { createKeyRing, generateKey, parseKeys } from "./envelope/key-ring.ts";
 export type { KeyEntry, KeyRing, KeyRingOptions } from "./envelope/key-ring.ts";
+export { reloadingKeys, reloadingKeysFromFile } from "./envelope/reloading-keys.ts";
+export type { ReloadingKeys, ReloadingKeysOptions } from "./envelope/reloading-keys.ts";
 export { keysFromWrapped } from "./envelope/wrapped-keys.ts";
 export type { GraceProblem, KeySource, WrappedKeysOptions } from "./envelope/wrapped-keys.ts";
 export { newWrappedKey } from "./envelope/new-wrapped-key.ts";

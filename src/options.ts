@@ -10,6 +10,8 @@ import {
   MAX_TIMER_MS,
 } from "./checks.ts";
 import type { KeyRing } from "./envelope/key-ring.ts";
+import { isReloading } from "./envelope/reloading-keys.ts";
+import type { ReloadingKeys } from "./envelope/reloading-keys.ts";
 import { OptionsError, type TokenkeepError } from "./errors.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { defaultRetention, type Retention } from "./partitions/retention.ts";
@@ -26,10 +28,11 @@ export interface TokenCacheOptions<Properties = unknown> {
   /** Where records are kept, e.g. `sqliteStore({ path })`. Without one the cache lives in memory only. */
   readonly store?: Store;
   /**
-   * The keys that seal every record: `keysFromEnv(…)`, `keysFromFile(…)`, `createKeyRing(…)`. Required with a
-   * store. `"unsealed"` stores tokens in clear, for debugging only; it says so in an event.
+   * The keys that seal every record: `keysFromEnv(…)`, `keysFromFile(…)`, `createKeyRing(…)`, or such as are
+   * loaded anew while the cache runs: `reloadingKeysFromFile(…)`, `await reloadingKeys(…)`. Required with a store.
+   * `"unsealed"` stores tokens in clear, for debugging only; it says so in an event.
    */
-  readonly keys?: KeyRing | "unsealed";
+  readonly keys?: KeyRing | ReloadingKeys | "unsealed";
   /** Prefix of every key in the store, like Redis `InstanceName`: apps that share a backend differ in it. Default `tokenkeep`. */
   readonly namespace?: string;
   /** L1, the copy in this process. `false` turns it off. */
@@ -103,7 +106,7 @@ export type OnStoreFailure = (error: TokenkeepError, operation: StoreOperation) 
 
 export interface ResolvedOptions {
   readonly store: Store | undefined;
-  readonly keys: KeyRing | "unsealed";
+  readonly keys: KeyRing | ReloadingKeys | "unsealed";
   readonly namespace: string;
   readonly l1MaxBytes: number | false;
   readonly coherenceBoundMs: number;
@@ -208,18 +211,17 @@ function checkedFolder(folder: string | undefined): string | undefined {
   throw new OptionsError("spillFolder", "must be the path of a folder");
 }
 
-function checkedKeys(options: Pick<TokenCacheOptions, "keys" | "store">): KeyRing | "unsealed" {
+function checkedKeys(options: Pick<TokenCacheOptions, "keys" | "store">): ResolvedOptions["keys"] {
   const { keys } = options;
-  if (keys === "unsealed" || typeof (keys as Partial<KeyRing> | undefined)?.find === "function") {
-    return keys as KeyRing | "unsealed";
-  }
+  if (keys === "unsealed" || isReloading(keys)) return keys;
+  if (typeof (keys as Partial<KeyRing> | undefined)?.find === "function") return keys as KeyRing;
   // Nothing leaves the memory of the process, so there is nothing to seal.
   if (keys === undefined && options.store === undefined) return "unsealed";
   throw new OptionsError(
     "keys",
     keys === undefined
       ? 'is missing: tokens are stored sealed. Pass keysFromEnv(…), keysFromFile(…) or createKeyRing(…), or "unsealed" to store them in clear'
-      : 'must be a key ring (keysFromEnv, keysFromFile, createKeyRing) or "unsealed"',
+      : 'must be a key ring (keysFromEnv, keysFromFile, createKeyRing, or await reloadingKeys(…)) or "unsealed"',
   );
 }
 

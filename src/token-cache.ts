@@ -6,6 +6,8 @@ import { memoryActivity } from "./adapters/memory-activity.ts";
 import { memoryStore } from "./adapters/memory.ts";
 import { checkMethods, checkObject, checkOptionNames } from "./checks.ts";
 import { createKeyRing, type KeyRing } from "./envelope/key-ring.ts";
+import { createLiveRing } from "./envelope/live-ring.ts";
+import { isReloading } from "./envelope/reloading-keys.ts";
 import { createSealer, type Sealer } from "./envelope/sealer.ts";
 import { OptionsError, type TokenkeepError } from "./errors.ts";
 import { createCacheClient, type CacheClient, type CacheClientOptions } from "./msal/cache-client.ts";
@@ -106,6 +108,12 @@ export interface TokenCache<Properties = unknown> {
    */
   purgeExpired(): Promise<{ readonly records: number; readonly accounts: number }>;
   /**
+   * Loads the keys anew at once, e.g. on SIGHUP, where they are such as can be: `reloadingKeys(…)`.
+   * @returns whether other keys came of it. @throws what the loading throws, mostly retryable
+   * `ERR_KEYS_UNAVAILABLE`; those from before stay in use.
+   */
+  reloadKeys(): Promise<boolean>;
+  /**
    * Waits for the operations under way, tries once more to store what waits, then closes what tokenkeep itself
    * opened. New calls of this cache's clients fail with `ERR_CLOSED` from now on. May be called twice.
    * @returns how many results could not be stored and are lost.
@@ -125,9 +133,11 @@ export function createTokenCache<Properties = unknown>(
   const resolved = resolveOptions(options);
   const { store = memoryStore({ runtime: resolved.runtime }), runtime } = resolved;
   const emit = createEmit(resolved.onEvent);
-  const sealer = createSealer(resolved.keys, runtime);
+  const liveRing = isReloading(resolved.keys) ? createLiveRing(resolved.keys, { runtime, emit }) : undefined;
+  const sealer = createSealer(liveRing ?? (resolved.keys as KeyRing | "unsealed"), runtime);
   if (!sealer.sealed && resolved.store) emit({ type: "unsealed" });
   const parts = createParts(resolved, store, sealer, emit);
+  liveRing?.start();
   let closing: Promise<{ readonly lost: number }> | undefined;
 
   function open(): CacheParts {
@@ -139,6 +149,7 @@ export function createTokenCache<Properties = unknown>(
     await parts.settled();
     const lost = await parts.value.partitions.drain();
     parts.close();
+    liveRing?.close();
     await store.close?.();
     return { lost };
   }
@@ -156,6 +167,10 @@ export function createTokenCache<Properties = unknown>(
     async purgeExpired() {
       const records = await open().purgeRecords();
       return { records, accounts: await open().activity.tidy(isGoneFor(open())) };
+    },
+    async reloadKeys() {
+      open();
+      return (await liveRing?.reload()) ?? false;
     },
     unsaved() {
       const { size: entries, bytes, dropped } = parts.value.partitions.unsaved;

@@ -93,7 +93,7 @@ export function createBook(world: World): Book {
     decode(key, record) {
       const known = decoded.get(record);
       if (known) return known;
-      const value = codec.decode(key, record.bytes);
+      const value = codec.decode(key, record.bytes) as PartitionRecord; // these keys need no asking for
       decoded.set(record, value);
       return value;
     },

@@ -212,7 +212,7 @@ export function createActivity(options: ActivityOptions): Activity {
     async *list(filter, isGone) {
       for await (const { row, revision } of rows(filter)) {
         if (isGone && (await isLeftOver(row, isGone))) await removeRow(row, revision);
-        else yield activityFromRow(row, properties.open(row));
+        else yield activityFromRow(row, await properties.open(row));
       }
     },
     async tidy(isGone) {
@@ -226,7 +226,7 @@ export function createActivity(options: ActivityOptions): Activity {
 
 /** The application's properties: sealed, and bound to the row they belong to. */
 function createPropertySealing(options: ActivityOptions): {
-  open(row: AccountActivityRow): unknown;
+  open(row: AccountActivityRow): Promise<unknown>;
   apply(
     subject: ActivitySubject,
     reason: ActivityContext<unknown>["reason"],
@@ -240,11 +240,11 @@ function createPropertySealing(options: ActivityOptions): {
     kind: "activity",
   });
 
-  function open(row: AccountActivityRow): unknown {
+  async function open(row: AccountActivityRow): Promise<unknown> {
     if (!row.sealedProperties) return undefined;
     // A database may hand out text where bytes were.
     const bytes = row.sealedProperties instanceof Uint8Array ? row.sealedProperties : new Uint8Array();
-    const opened = sealer.open(bytes, context(row.accountKey));
+    const opened = await sealer.openOrAsk(bytes, context(row.accountKey));
     let reason: OpenFailureReason = "refused";
     try {
       if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as unknown;
@@ -262,7 +262,7 @@ function createPropertySealing(options: ActivityOptions): {
       if (!onBeforeWrite) return row;
       const { account, role, request } = subject;
       try {
-        const added = await onBeforeWrite({ account, role, reason, request, properties: open(row) });
+        const added = await onBeforeWrite({ account, role, reason, request, properties: await open(row) });
         if (added === undefined) return row;
         const bytes = Buffer.from(JSON.stringify(added));
         return { ...row, sealedProperties: sealer.seal(bytes, context(row.accountKey)) };

@@ -1,12 +1,11 @@
 /** Sealing and opening, for callers that know nothing of keys and formats. */
-import type { KeyObject } from "node:crypto";
-
-import { OptionsError } from "../errors.ts";
+import { OptionsError, TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import type { OpenFailureReason } from "../telemetry/events.ts";
 import type { SealContext } from "./context.ts";
 import { SALT_BYTES, parseHeader, parsePlain, writePlain } from "./format.ts";
 import type { KeyRing } from "./key-ring.ts";
+import type { LiveKeyRing } from "./live-ring.ts";
 import { openSuiteOne, sealSuiteOne } from "./suite-one.ts";
 
 export type { SealContext } from "./context.ts";
@@ -33,12 +32,20 @@ export type OpenResult =
 export interface Sealer {
   /** False only for `"unsealed"`. */
   readonly sealed: boolean;
-  /** The id of the key that {@link Sealer.seal} uses; `undefined` if unsealed. */
+  /** The id of the key that {@link Sealer.seal} uses now; `undefined` if unsealed. */
   readonly keyId: string | undefined;
-  /** Two calls never give the same bytes (unless unsealed). Adds 87 bytes and the length of the key id. */
+  /**
+   * Two calls never give the same bytes (unless unsealed). Adds 87 bytes and the length of the key id.
+   * @throws retryable `ERR_KEYS_UNAVAILABLE` if whoever keeps the sealing key has taken it away
+   */
   seal(plaintext: Uint8Array, context: SealContext): Uint8Array;
   /** Never throws because of what the bytes are. Never takes unsealed bytes for sealed ones. */
   open(bytes: Uint8Array, context: SealContext): OpenResult;
+  /**
+   * Like {@link Sealer.open}; but where the key id is unknown, and the keys can be loaded anew, it asks for them
+   * first and answers later.
+   */
+  openOrAsk(bytes: Uint8Array, context: SealContext): OpenResult | Promise<OpenResult>;
 }
 
 /**
@@ -46,7 +53,7 @@ export interface Sealer {
  *
  * Throws {@link OptionsError} where `keys` is neither: there is no default that would leave tokens in clear.
  */
-export function createSealer(keys: KeyRing | "unsealed", runtime: Runtime): Sealer {
+export function createSealer(keys: KeyRing | LiveKeyRing | "unsealed", runtime: Runtime): Sealer {
   if (keys === "unsealed") return plainSealer;
   // Callers without types may hand over anything, above all nothing.
   const ring: Partial<KeyRing> | undefined = keys;
@@ -56,26 +63,61 @@ export function createSealer(keys: KeyRing | "unsealed", runtime: Runtime): Seal
       'must be a key ring (createKeyRing, keysFromEnv, keysFromFile), or "unsealed" to keep tokens in clear',
     );
   }
-  const sealingKey = keys.find(keys.sealingKeyId);
-  if (sealingKey === undefined) throw new OptionsError("keys", "does not have its own sealing key");
-  return ringSealer(keys, keys.sealingKeyId, sealingKey, runtime);
+  if (keys.find(keys.sealingKeyId) === undefined) {
+    throw new OptionsError("keys", "does not have its own sealing key");
+  }
+  return ringSealer(keys, runtime);
 }
 
-function ringSealer(keys: KeyRing, keyId: string, sealingKey: KeyObject, runtime: Runtime): Sealer {
+function ringSealer(keys: KeyRing | LiveKeyRing, runtime: Runtime): Sealer {
+  function open(bytes: Uint8Array, context: SealContext): OpenResult {
+    const parsed = parseHeader(bytes);
+    if (!parsed.ok) return parsed;
+    const key = keys.find(parsed.header.keyId);
+    if (key === undefined) return unknownKey;
+    const plaintext = openSuiteOne(key, parsed.header, bytes, context);
+    if (plaintext === undefined) return refused;
+    return { ok: true, plaintext, keyId: parsed.header.keyId };
+  }
+
+  /** After the keys have been asked for: once, so that an id that nobody has ends in an answer. */
+  async function openLater(ring: LiveKeyRing, bytes: Uint8Array, context: SealContext): Promise<OpenResult> {
+    const keyId = keyIdOf(bytes);
+    return keyId !== undefined && (await ring.learn(keyId)) ? open(bytes, context) : unknownKey;
+  }
+
   return Object.freeze({
     sealed: true,
-    keyId,
-    seal: (plaintext: Uint8Array, context: SealContext) =>
-      sealSuiteOne(sealingKey, keyId, runtime.randomBytes(SALT_BYTES), plaintext, context),
-    open(bytes: Uint8Array, context: SealContext): OpenResult {
-      const parsed = parseHeader(bytes);
-      if (!parsed.ok) return parsed;
-      const key = keys.find(parsed.header.keyId);
-      if (key === undefined) return unknownKey;
-      const plaintext = openSuiteOne(key, parsed.header, bytes, context);
-      if (plaintext === undefined) return refused;
-      return { ok: true, plaintext, keyId: parsed.header.keyId };
+    get keyId() {
+      return keys.sealingKeyId;
     },
+    seal(plaintext: Uint8Array, context: SealContext) {
+      const keyId = keys.sealingKeyId;
+      const key = keys.find(keyId);
+      if (key === undefined) throw sealingKeyGone();
+      return sealSuiteOne(key, keyId, runtime.randomBytes(SALT_BYTES), plaintext, context);
+    },
+    open,
+    openOrAsk(bytes: Uint8Array, context: SealContext) {
+      const opened = open(bytes, context);
+      return opened === unknownKey && isLive(keys) ? openLater(keys, bytes, context) : opened;
+    },
+  });
+}
+
+/** The id of the key that bytes were sealed under; `undefined` if they are not sealed, or by a newer release. */
+function keyIdOf(bytes: Uint8Array): string | undefined {
+  const parsed = parseHeader(bytes);
+  return parsed.ok ? parsed.header.keyId : undefined;
+}
+
+function isLive(keys: KeyRing): keys is LiveKeyRing {
+  return typeof (keys as Partial<LiveKeyRing>).learn === "function";
+}
+
+function sealingKeyGone(): TokenkeepError {
+  return new TokenkeepError("ERR_KEYS_UNAVAILABLE", "the sealing key has been taken away by its provider", {
+    retryable: true,
   });
 }
 
@@ -83,14 +125,17 @@ const plainSealer: Sealer = Object.freeze({
   sealed: false,
   keyId: undefined,
   seal: (plaintext: Uint8Array) => writePlain(plaintext),
-  open(bytes: Uint8Array): OpenResult {
-    const header = parseHeader(bytes);
-    if (header.ok) return unknownKey;
-    if (header.reason === "unsupported") return header;
-    const plain = parsePlain(bytes);
-    return plain.ok ? { ok: true, plaintext: plain.plaintext, keyId: undefined } : plain;
-  },
+  open: openPlain,
+  openOrAsk: openPlain,
 });
+
+function openPlain(bytes: Uint8Array): OpenResult {
+  const header = parseHeader(bytes);
+  if (header.ok) return unknownKey;
+  if (header.reason === "unsupported") return header;
+  const plain = parsePlain(bytes);
+  return plain.ok ? { ok: true, plaintext: plain.plaintext, keyId: undefined } : plain;
+}
 
 const unknownKey = Object.freeze({ ok: false, reason: "unknown-key" } as const);
 const refused = Object.freeze({ ok: false, reason: "refused" } as const);

@@ -15,11 +15,16 @@ const NAME = /^[A-Za-z0-9_.-]{1,32}$/;
 
 const DEFAULT_BUDGET_MS = 5_000;
 
-/** A wrapper and how long each call to it may take. */
-export interface WrapperCalls {
-  readonly wrapper: KeyWrapper;
+/** Somebody who is asked for keys, by name, and how long each call may take. */
+interface ProviderCalls {
+  readonly wrapper: Pick<KeyWrapper, "name">;
   readonly budgetMs: number;
   readonly runtime: Runtime;
+}
+
+/** A wrapper and how long each call to it may take. */
+export interface WrapperCalls extends ProviderCalls {
+  readonly wrapper: KeyWrapper;
 }
 
 /**
@@ -78,7 +83,7 @@ export function refusal(wrapper: KeyWrapper, what: string, problem: string): Tok
  * @param discard is given an answer that came when nobody waited for it any more
  */
 export function callProvider<T>(
-  calls: WrapperCalls,
+  calls: ProviderCalls,
   what: string,
   call: (signal: AbortSignal) => Promise<T>,
   discard?: (answer: T) => void,
@@ -112,7 +117,7 @@ export function callProvider<T>(
  * What can be shown of what a wrapper threw. It is not kept as `cause`: clients of key services put requests
  * and answers into their errors, with access tokens in the one and keys in the other.
  */
-function shownError(wrapper: KeyWrapper, what: string, error: unknown): TokenkeepError {
+function shownError(wrapper: Pick<KeyWrapper, "name">, what: string, error: unknown): TokenkeepError {
   const refused = error instanceof TokenkeepError && error.code === "ERR_KEYS_REFUSED";
   if (refused) return error;
   if (error instanceof TokenkeepError && error.code === "ERR_KEYS_UNAVAILABLE") return error;
@@ -122,7 +127,7 @@ function shownError(wrapper: KeyWrapper, what: string, error: unknown): Tokenkee
   return unavailable(wrapper, what, `it failed (${shown.join(" ") || "no more is known"})`);
 }
 
-function unavailable(wrapper: KeyWrapper, what: string, problem: string): TokenkeepError {
+function unavailable(wrapper: Pick<KeyWrapper, "name">, what: string, problem: string): TokenkeepError {
   const text = `key provider ${wrapper.name}: ${what}: ${problem}`;
   return new TokenkeepError("ERR_KEYS_UNAVAILABLE", text, { retryable: true });
 }

@@ -2,7 +2,7 @@ import { canonicalizeBlob } from "../blob/environments.ts";
 import { blobFromObject } from "../blob/entities.ts";
 import { nowSeconds } from "../blob/lookup.ts";
 import type { Provenance } from "../blob/provenance.ts";
-import type { Sealer } from "../envelope/sealer.ts";
+import type { OpenResult, Sealer } from "../envelope/sealer.ts";
 import { TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
@@ -42,26 +42,32 @@ export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord>
     return { namespace, key, kind: kindOf(key) };
   }
 
+  function recordFrom(key: string, opened: OpenResult): PartitionRecord {
+    if (!opened.ok) {
+      emit({ type: "record-unreadable", partition: partitionLabel(key), reason: opened.reason });
+      return unreadable(opened.reason);
+    }
+    const record = fromLayout(opened.plaintext.toString("utf8"));
+    if (record === "newer") {
+      emit({ type: "record-unreadable", partition: partitionLabel(key), reason: "unsupported" });
+      return unreadable("unsupported");
+    }
+    if (record.type === "refused") {
+      emit({ type: "record-unreadable", partition: partitionLabel(key), reason: "refused" });
+    }
+    return record.type === "tokens"
+      ? { ...record, blob: canonicalizeBlob(record.blob, nowSeconds(runtime.now())) }
+      : record;
+  }
+
   return {
     encode: (key, record) => sealer.seal(Buffer.from(JSON.stringify(toLayout(record))), context(key)),
 
     decode(key, bytes) {
-      const opened = sealer.open(bytes, context(key));
-      if (!opened.ok) {
-        emit({ type: "record-unreadable", partition: partitionLabel(key), reason: opened.reason });
-        return unreadable(opened.reason);
-      }
-      const record = fromLayout(opened.plaintext.toString("utf8"));
-      if (record === "newer") {
-        emit({ type: "record-unreadable", partition: partitionLabel(key), reason: "unsupported" });
-        return unreadable("unsupported");
-      }
-      if (record.type === "refused") {
-        emit({ type: "record-unreadable", partition: partitionLabel(key), reason: "refused" });
-      }
-      return record.type === "tokens"
-        ? { ...record, blob: canonicalizeBlob(record.blob, nowSeconds(runtime.now())) }
-        : record;
+      const opened = sealer.openOrAsk(bytes, context(key));
+      return opened instanceof Promise
+        ? opened.then((later) => recordFrom(key, later))
+        : recordFrom(key, opened);
     },
 
     lifetime(key, record) {

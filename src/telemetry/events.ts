@@ -54,6 +54,10 @@ export type TokenkeepEvent =
   | { readonly type: "client-overlap"; readonly partition: string }
   /** MSAL's memory held entries of other partitions than the one it was to be stored in; they were left out. */
   | { readonly type: "entries-refused"; readonly partition: string; readonly count: number }
+  /** Other keys are in use from now on: they were loaded anew. Ids stand in clear in every record. */
+  | { readonly type: "keys-reloaded"; readonly sealingKeyId: string; readonly keyIds: readonly string[] }
+  /** Keys could not be loaded anew; those from before are in use. */
+  | { readonly type: "keys-not-reloaded"; readonly error: unknown }
   /** Sealing is off, as asked for by `keys: "unsealed"`. Once per cache. */
   | { readonly type: "unsealed" };
 

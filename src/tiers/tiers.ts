@@ -71,7 +71,8 @@ export interface Lifetime {
 /** How values become bytes. `decode` may throw a retryable error; what it throws is never cached. */
 export interface Codec<V> {
   encode(key: string, value: V): Uint8Array;
-  decode(key: string, bytes: Uint8Array): V;
+  /** A promise where something has to be asked for first; it is waited for within the budget of the reading. */
+  decode(key: string, bytes: Uint8Array): V | Promise<V>;
   /** How long the store is asked to keep a value; default: what the store itself says, never renewed. */
   lifetime?(key: string, value: V): Lifetime;
   /** Decides between a copy in memory and what the store now says; default: the store. */

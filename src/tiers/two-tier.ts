@@ -1,3 +1,4 @@
+import { TokenkeepError } from "../errors.ts";
 import { randomId } from "../runtime.ts";
 import type { Stored, Version } from "../store/blob-store.ts";
 import {
@@ -147,7 +148,12 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
       if (!token.spoiled) l1?.delete(key);
       return undefined;
     }
-    if (stored !== "unchanged") return accept(token, key, stored, { sent, held });
+    if (stored !== "unchanged") {
+      const leftMs = budgetMs - (runtime.monotonicNow() - sent.at.monotonicMs);
+      const opened = decodedWithin(key, stored.bytes, leftMs);
+      const decoded = opened instanceof Promise ? await opened : opened;
+      return accept(token, key, { stored, decoded }, { sent, held });
+    }
     const { value, version, keep, weight } = held as L1Entry<V>;
     const copy = entryOf(value, version, { sent, keep, weight });
     fillLoaded(token, key, copy);
@@ -155,13 +161,25 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     return { value, version, level: "L2" };
   }
 
+  /** What has to be asked for is waited for as long as the store itself would be. */
+  function decodedWithin(key: string, bytes: Uint8Array, budgetMs: number): V | Promise<V> {
+    const decoded = codec.decode(key, bytes);
+    if (!(decoded instanceof Promise)) return decoded;
+    const timeIsUp = async (): Promise<never> => {
+      await calls.waitFor(decoded, budgetMs);
+      throw new TokenkeepError("ERR_STORE_UNAVAILABLE", "what a record is opened with did not come in time", {
+        retryable: true,
+      });
+    };
+    return Promise.race([decoded, timeIsUp()]);
+  }
+
   function accept(
     token: FillToken,
     key: string,
-    stored: Stored,
+    { stored, decoded }: { readonly stored: Stored; readonly decoded: V },
     { sent, held }: { readonly sent: Sent; readonly held: L1Entry<V> | undefined },
   ): Read<V> {
-    const decoded = codec.decode(key, stored.bytes);
     const value = held && codec.reconcile ? codec.reconcile(key, held.value, decoded) : decoded;
     const { version } = stored;
     const keep = retain.afterLoad(key, value, stored);
@@ -206,7 +224,10 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
       l1?.delete(key);
       const doubt = uncertain ? { uncertain } : {};
       if (!current) return { stored: false, current: undefined, ...doubt };
-      return { stored: false, current: accept(token, key, current, { sent, held }), ...doubt };
+      const opened = decodedWithin(key, current.bytes, calls.budgets.read);
+      const decoded = opened instanceof Promise ? await opened : opened;
+      const found = accept(token, key, { stored: current, decoded }, { sent, held });
+      return { stored: false, current: found, ...doubt };
     });
   }
 

@@ -23,8 +23,11 @@ export interface Flow {
 export interface FlowCodec {
   /** @throws {OptionsError} if no cookie could carry it */
   seal(flow: Flow): string;
-  /** @throws `ERR_FLOW_INVALID`, without saying why: whoever tampers learns nothing. */
-  open(text: string): Flow;
+  /**
+   * @throws `ERR_FLOW_INVALID`, without saying why: whoever tampers learns nothing; retryable `ERR_KEY_UNKNOWN`
+   * for a key id that is not here
+   */
+  open(text: string): Promise<Flow>;
 }
 
 /** A cookie holds 4,096 bytes with its name and attributes; a longer value was not made here. */
@@ -41,9 +44,9 @@ export function createFlowCodec(sealer: Sealer, namespace: string, clientId: str
       }
       return text;
     },
-    open(text) {
+    async open(text) {
       if (typeof text !== "string" || text === "" || text.length > MAX_TEXT_LENGTH) throw invalidFlow();
-      const opened = sealer.open(Buffer.from(text, "base64url"), context);
+      const opened = await sealer.openOrAsk(Buffer.from(text, "base64url"), context);
       if (opened.ok) return flowFrom(opened.plaintext.toString("utf8"));
       // Another node of a rolling deploy may have sealed it under a key that this one gets in a moment.
       if (opened.reason === "unknown-key") {

@@ -129,7 +129,7 @@ export function createSignIn(options: SignInOptions): SignIn {
     checkCompleteSignIn(request);
     const { runtime, partitions } = client.tokenCache.parts;
     const answer = answerOf(request.url, redirectUri);
-    const flow = flowOf(codec(), request.flow, answer);
+    const flow = await flowOf(codec(), request.flow, answer);
     assertFresh(flow, runtime.now(), flowTtlMs);
     const code = codeFrom(answer);
     // Marked before the code is redeemed, where every node sees it; if the store is down, nothing is spent yet.
@@ -164,7 +164,7 @@ function assertFresh(flow: Flow, nowMs: number, ttlMs: number): void {
 }
 
 /** The one flow among those the browser carries that this redirect answers. */
-function flowOf(codec: FlowCodec, carried: string | readonly string[], answer: URL): Flow {
+async function flowOf(codec: FlowCodec, carried: string | readonly string[], answer: URL): Promise<Flow> {
   // Out of a session it may be anything; the codec refuses what is no text.
   const texts: readonly string[] = Array.isArray(carried) ? carried : [carried as string];
   const state = answer.searchParams.get("state") ?? "";
@@ -172,7 +172,7 @@ function flowOf(codec: FlowCodec, carried: string | readonly string[], answer: U
   let opened = false;
   for (const text of texts.toReversed()) {
     try {
-      const flow = codec.open(text);
+      const flow = await codec.open(text);
       opened = true;
       if (sameText(state, flow.state)) return flow;
     } catch (error) {

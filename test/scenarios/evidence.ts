@@ -41,7 +41,7 @@ export async function openRecords(place: StorePlace, keys: string): Promise<Lyin
     for (const key of found) {
       const stored = await store.get(key);
       if (typeof stored !== "object") continue;
-      const record = codec.decode(key, stored.bytes);
+      const record = await codec.decode(key, stored.bytes);
       records.push({ key, kind: key.split(":")[1] ?? "", record, owners: ownersOf(record) });
     }
     return records;

@@ -1,0 +1,191 @@
+/** A cache whose keys change while it runs, over a store that it shares with others. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+
+import {
+  createKeyRing,
+  reloadingKeys,
+  reloadingKeysFromFile,
+  OptionsError,
+  type KeyRing,
+  type TokenCacheOptions,
+} from "../../src/index.ts";
+import { createSignIn } from "../../src/web/sign-in.ts";
+import { ADA, BEN, createWorld, READ, REDIRECT_URI, type Node, type World } from "../support/world.ts";
+
+const key = (id: string): { id: string; key: Uint8Array } => ({
+  id,
+  key: new Uint8Array(32).fill(id.charCodeAt(0)),
+});
+const ring = (sealing: string, ...opening: string[]): KeyRing =>
+  createKeyRing({ sealing: key(sealing), opening: opening.map(key) });
+const text = (...ids: string[]): string =>
+  ids.map((id) => `${id}:${Buffer.from(key(id).key).toString("base64")}`).join("\n");
+
+const folder = mkdtempSync(join(tmpdir(), "tokenkeep-keys-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let world: World;
+beforeEach(() => {
+  world = createWorld();
+});
+
+/** A process whose keys are what `current` says at each load. */
+async function follower(current: () => KeyRing, options: Partial<TokenCacheOptions<never>> = {}) {
+  let loads = 0;
+  const load = (): KeyRing => {
+    loads += 1;
+    return current();
+  };
+  const node = world.node({ keys: await reloadingKeys({ load }), ...options });
+  loads = 0;
+  return Object.assign(node, { loads: () => loads });
+}
+
+const silently = ({ client }: Node, account: unknown) =>
+  client.acquireTokenSilent({ account: account as never, scopes: READ });
+
+describe("a record under a key that this process does not have yet", () => {
+  test("is read once the keys have been asked for, and nobody notices", async () => {
+    const { account, accessToken } = await world.node({ keys: ring("b", "a") }).signIn(ADA);
+    let current = ring("a");
+    const late = await follower(() => current);
+    current = ring("b", "a");
+    expect(await silently(late, account)).toMatchObject({ accessToken });
+    expect(late.loads()).toBe(1);
+    expect(late.events.map(({ type }) => type)).toEqual(["keys-reloaded"]);
+  });
+
+  test("is asked for by all who wait for it with one load", async () => {
+    const { account } = await world.node({ keys: ring("b", "a") }).signIn(ADA);
+    const { account: other } = await world.node({ keys: ring("b", "a") }).signIn(BEN);
+    let current = ring("a");
+    const late = await follower(() => current);
+    current = ring("b", "a");
+    await Promise.all(Array.from({ length: 50 }, (_, index) => silently(late, index % 2 ? account : other)));
+    expect(late.loads()).toBe(1);
+  });
+
+  test("that it does not get: not now, nobody is challenged, nothing is touched", async () => {
+    const { account } = await world.node({ keys: ring("b", "a") }).signIn(ADA);
+    const [stored] = (await world.store.admin.keys({ prefix: "tokenkeep:user:", limit: 9 })).keys;
+    const before = await world.store.get(stored!);
+    const rows = await world.store.activity.list({ limit: 9 });
+    const late = await follower(() => ring("a"));
+    await expect(silently(late, account)).rejects.toMatchObject({ code: "ERR_KEY_UNKNOWN", retryable: true });
+    expect(late.events).toMatchObject([{ type: "record-unreadable", reason: "unknown-key" }]);
+    expect(await world.store.get(stored!)).toEqual(before);
+    expect(await world.store.activity.list({ limit: 9 })).toEqual(rows);
+  });
+
+  test("that the provider is too slow with: not now, within the time a reading may take", async () => {
+    const { account } = await world.node({ keys: ring("b", "a") }).signIn(ADA);
+    let hang = false;
+    const load = () => (hang ? new Promise<KeyRing>(() => undefined) : ring("a"));
+    const late = world.node({ keys: await reloadingKeys({ load }), storeBudgetMs: { read: 50 } });
+    hang = true;
+    await expect(silently(late, account)).rejects.toMatchObject({
+      code: "ERR_STORE_UNAVAILABLE",
+      retryable: true,
+    });
+  });
+
+  test("is written over by a merge once the keys are there: a conflict asks too", async () => {
+    let current = ring("a");
+    const late = await follower(() => current);
+    const { account } = await late.signIn(ADA);
+    // Somebody with the newer keys writes; ours has a copy in memory, and renews from that.
+    await world.node({ keys: ring("b", "a") }).client.acquireTokenSilent({
+      account: account!,
+      scopes: READ,
+      forceRefresh: true,
+    });
+    current = ring("b", "a");
+    const renewed = await late.client.acquireTokenSilent({
+      account: account!,
+      scopes: READ,
+      forceRefresh: true,
+    });
+    expect(renewed.metadata.saved).toBe(true);
+    expect(late.loads()).toBe(1);
+  });
+});
+
+test("a hit in memory asks for no key", async () => {
+  const node = await follower(() => ring("a"));
+  const { account } = await node.signIn(ADA);
+  for (let index = 0; index < 100; index += 1) await silently(node, account);
+  expect(node.loads()).toBe(0);
+});
+
+test("a row's properties and a sign-in under way ask for their key too", async () => {
+  const properties = { activity: { onBeforeWrite: () => ({ plan: "gold" }) } } as never;
+  const early = world.node({ keys: ring("b", "a"), ...(properties as object) });
+  await early.signIn(ADA);
+  let current = ring("a");
+  const late = await follower(() => current);
+  current = ring("b", "a");
+  const accounts = [];
+  for await (const account of late.cache.accounts()) accounts.push(account.properties);
+  expect(accounts).toEqual([{ plan: "gold" }]);
+
+  current = ring("a");
+  const second = await follower(() => current);
+  current = ring("b", "a");
+  const begun = await createSignIn({
+    client: early.client,
+    redirectUri: REDIRECT_URI,
+    scopes: READ,
+  }).beginSignIn();
+  const { params } = await world.authority.authorize(begun.url, { user: ADA });
+  const url = `${REDIRECT_URI}?${new URLSearchParams(params).toString()}`;
+  const done = await createSignIn({
+    client: second.client,
+    redirectUri: REDIRECT_URI,
+    scopes: READ,
+  }).completeSignIn({ url, flow: begun.flow });
+  expect(done.account.username).toBe(ADA);
+});
+
+describe("a rotation in a file", () => {
+  test("takes effect at reloadKeys(); a file that is wrong changes nothing", async () => {
+    const path = join(folder, "keys");
+    const write = (content: string): void => {
+      writeFileSync(`${path}.new`, content, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    };
+    write(text("a"));
+    const node = world.node({ keys: reloadingKeysFromFile(path) });
+    expect(await node.cache.reloadKeys()).toBe(false);
+    write(text("a", "b"));
+    expect(await node.cache.reloadKeys()).toBe(true);
+    write("rubbish");
+    await expect(node.cache.reloadKeys()).rejects.toThrow(OptionsError);
+    write(text("b", "a"));
+    expect(await node.cache.reloadKeys()).toBe(true);
+    expect(node.events.map(({ type }) => type)).toEqual([
+      "keys-reloaded",
+      "keys-not-reloaded",
+      "keys-reloaded",
+    ]);
+    const { account } = await node.signIn(ADA);
+    await expect(silently(world.node({ keys: ring("b") }), account)).resolves.toBeDefined();
+  });
+
+  test("is for caches with such keys; others have nothing to load", async () => {
+    expect(await world.node({ keys: ring("a") }).cache.reloadKeys()).toBe(false);
+  });
+
+  test("ends with the cache", async () => {
+    const node = await follower(() => ring("a"));
+    await node.cache.close();
+    await expect(node.cache.reloadKeys()).rejects.toMatchObject({ code: "ERR_CLOSED" });
+  });
+});
+
+test("keys that somebody forgot to await are no keys", () => {
+  const keys = reloadingKeys({ load: () => ring("a") }) as never;
+  expect(() => world.node({ keys })).toThrow(/await reloadingKeys/);
+});
