@@ -18,21 +18,10 @@ export interface CachedFlow {
 }
 
 /** The trusted copy in memory answers, or nobody does: synchronous, without any I/O. */
-export function answerFromMemory(context: ClientContext, flow: CachedFlow): TokenResult | undefined {
+export function answerFromMemory(context: ClientContext, flow: CachedFlow): CacheAnswer | undefined {
   if (!flow.mayUseCache) return undefined;
   const record = context.parts.partitions.peek(flow.partition);
-  return record && context.answers.find(record, "L1", flow.search).result;
-}
-
-/** An answer from memory is no operation that closing would have to wait for; anything else is. */
-export function answerOrRun<R extends TokenResult | null>(
-  context: ClientContext,
-  flow: CachedFlow,
-  work: () => Promise<R>,
-): Promise<R | TokenResult> {
-  const hit = answerFromMemory(context, flow);
-  if (hit && context.parts.isOpen()) return Promise.resolve(hit);
-  return context.parts.run(() => shared(context, flow, work));
+  return record && context.answers.find(record, "L1", flow.search);
 }
 
 export function answerFromState(

@@ -7,6 +7,7 @@ import type { AuthorizationUrlRequest, Configuration, MsalClient } from "../msal
 import { createLeases, type Leases } from "../partitions/lease.ts";
 import type { CacheParts, TokenCache } from "../token-cache.ts";
 import { createAuthorityReader, createUserPartitions, type ClientContext } from "./context.ts";
+import { createEarlyRefreshes } from "./early-refresh.ts";
 import { createCacheAnswers } from "./lookup.ts";
 import { createSubjects } from "./subjects.ts";
 
@@ -37,6 +38,7 @@ export function createClientContext<C extends MsalClient>(
     role,
     settings: settings.current,
     leases: createClientLeases(parts, requestTimeoutMs),
+    earlyRefreshes: createEarlyRefreshes(parts.runtime, parts.run),
     serveNearExpiry: resolved.serveNearExpiry,
   };
   context.authority({});

@@ -6,7 +6,8 @@ import type { ClientCredentialRequest } from "../msal/types.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { appPartition } from "../partitions/partition.ts";
-import { answerOrRun, askUnderLease, type CachedFlow } from "./cached-flow.ts";
+import { answerOrRun } from "./answer.ts";
+import { askUnderLease, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
 import { checkedRequest } from "./client-options.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
@@ -29,15 +30,17 @@ export function acquireTokenByClientCredential(
 ): Promise<TokenResult | null> {
   try {
     const app = prepare(context, checkedRequest(request));
-    return answerOrRun(context, app, () =>
-      askUnderLease(context, app, {
-        read: () => readOrGoOn(context, app.partition, { fresh: true }),
-        ask: (renewal) => ask(context, app, renewal),
-      }),
-    );
+    return answerOrRun(context, app, () => askUnderLease(context, app, leased(context, app)), leased);
   } catch (error) {
     return Promise.reject(error as Error);
   }
+}
+
+function leased(context: ConfidentialContext, app: AppFlow): LeasedFlow {
+  return {
+    read: () => readOrGoOn(context, app.partition, { fresh: true }),
+    ask: (renewal) => ask(context, app, renewal),
+  };
 }
 
 function prepare(context: ConfidentialContext, request: ClientCredentialRequest): AppFlow {

@@ -16,6 +16,7 @@ import type { ConfidentialClientApplication, Configuration, MsalClient } from ".
 import { userPartition, type Partition, type PartitionScope } from "../partitions/partition.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { CacheParts } from "../token-cache.ts";
+import type { EarlyRefreshes } from "./early-refresh.ts";
 import type { CacheAnswers } from "./lookup.ts";
 import type { Subjects } from "./subjects.ts";
 
@@ -33,6 +34,7 @@ export interface ClientContext<C extends MsalClient = MsalClient> {
   readonly role: ClientRole;
   readonly settings: () => OperationSettings<C>;
   readonly leases: Leases;
+  readonly earlyRefreshes: EarlyRefreshes;
   /** Whether a token in its last minutes answers where the provider does not. */
   readonly serveNearExpiry: boolean;
 }

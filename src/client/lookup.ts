@@ -33,7 +33,12 @@ export interface CacheSearch {
 }
 
 export type CacheAnswer =
-  { readonly result: TokenResult } | { readonly result: undefined; readonly reason: CacheRefreshReason };
+  | {
+      readonly result: TokenResult;
+      /** The token is past its refresh-on; said about once a second, because more would be of no use. */
+      readonly due: boolean;
+    }
+  | { readonly result: undefined; readonly reason: CacheRefreshReason };
 
 /** Answers from records, and remembers what it decoded for as long as a record lives. */
 export interface CacheAnswers {
@@ -76,12 +81,16 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
     const answers = prepared.get(record) ?? { byName: new Map<string, Prepared>(), last: undefined };
     if (answers.byName.size >= MAX_PREPARED) answers.byName.clear();
     const identity = identityOf(record, search.clientId, ownerOf(token, search));
+    // MSAL looks at it neither for on-behalf-of nor where the request names a resource.
+    const isRenewed = token.refresh_on && !search.resource && !search.userAssertionHash;
+    const refreshOn = isRenewed ? seconds(token.refresh_on as string) : Infinity;
     const answer: Prepared = {
       search: { ...search, scopes: [...search.scopes] },
       result: resultToken(identity, token, scopesOf(token)),
       cachedAt: seconds(token.cached_at),
       expiresOn: seconds(token.expires_on),
-      refreshOn: search.resource || !token.refresh_on ? Infinity : seconds(token.refresh_on),
+      refreshOn,
+      dueSaidAt: refreshOn,
     };
     answers.byName.set(nameOf(search), answer);
     answers.last = answer;
@@ -99,20 +108,28 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
     return found;
   }
 
-  function resultOf({ result }: Prepared, level: "L1" | "L2" | "stale", search: CacheSearch): TokenResult {
-    return cachedResult(
-      result,
+  function answerOf(
+    known: Prepared,
+    level: "L1" | "L2" | "stale",
+    search: CacheSearch,
+    now: number,
+  ): CacheAnswer {
+    const result = cachedResult(
+      known.result,
       search.authority,
       search.correlationId ?? runtime.uuid(),
-      cachedMetadata(level),
+      cachedMetadata(level, now > known.refreshOn),
     );
+    const due = now > known.dueSaidAt;
+    if (due) known.dueSaidAt = now;
+    return { result, due };
   }
 
   return {
     find(record, level, search, marginSeconds = RENEWAL_OFFSET_SECONDS) {
       const now = nowSeconds(runtime.now());
       const known = preparedFor(record, search);
-      if (known && isLive(known, now, marginSeconds)) return { result: resultOf(known, level, search) };
+      if (known && isLive(known, now, marginSeconds)) return answerOf(known, level, search, now);
       const found = findAccessToken(record.blob, {
         ...search,
         environments: environmentAliases(search.environment),
@@ -123,8 +140,7 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
         const reason = found.reason === "expired" ? "expired" : "no-cached-access-token";
         return { result: undefined, reason };
       }
-      if (found.pastRefreshOn) return { result: undefined, reason: "proactively-refreshed" };
-      return { result: resultOf(prepare(record, found.token, search), level, search) };
+      return answerOf(prepare(record, found.token, search), level, search, now);
     },
   };
 }
@@ -136,6 +152,7 @@ interface Prepared {
   readonly cachedAt: number;
   readonly expiresOn: number;
   readonly refreshOn: number;
+  dueSaidAt: number;
 }
 
 interface PreparedAnswers {
@@ -147,8 +164,8 @@ interface PreparedAnswers {
 const MAX_PREPARED = 64;
 
 /** The times that `findAccessToken` judges by. */
-function isLive({ cachedAt, expiresOn, refreshOn }: Prepared, now: number, marginSeconds: number): boolean {
-  return cachedAt <= now && now + marginSeconds <= expiresOn && now <= refreshOn;
+function isLive({ cachedAt, expiresOn }: Prepared, now: number, marginSeconds: number): boolean {
+  return cachedAt <= now && now + marginSeconds <= expiresOn;
 }
 
 /** Everything in a search that decides which token is found. The count keeps one odd scope apart from two. */

@@ -38,7 +38,7 @@ export async function acquireTokenOnBehalfOf(
 ): Promise<TokenResult | null> {
   const obo = prepare(context, request);
   return (
-    answerFromMemory(context, obo) ??
+    answerFromMemory(context, obo)?.result ??
     shared(context, obo, () =>
       askUnderLease(context, obo, {
         read: () => readUnlessSignedOut(context, obo.partition),

@@ -9,6 +9,7 @@ export type CacheRefreshReason =
   | "force-refresh-or-claims"
   | "no-cached-access-token"
   | "expired"
+  /** The token is past its `refreshOn`: it is served, and renewed in the background. */
   | "proactively-refreshed";
 
 /** What MSAL.NET calls `AuthenticationResultMetadata`, and whether the result has been stored. */
@@ -34,9 +35,9 @@ export interface ResultMetadata {
 /** MSAL's result, and how it came about. */
 export type TokenResult = AuthenticationResult & { readonly metadata: ResultMetadata };
 
-/** Metadata of an answer that the network had no part in. */
-export function cachedMetadata(cacheLevel: "L1" | "L2" | "stale"): ResultMetadata {
-  return CACHED[cacheLevel];
+/** Metadata of an answer that the network had no part in. `isDue`: past its refresh-on. */
+export function cachedMetadata(cacheLevel: "L1" | "L2" | "stale", isDue: boolean): ResultMetadata {
+  return isDue ? DUE[cacheLevel] : CACHED[cacheLevel];
 }
 
 const cached = {
@@ -47,8 +48,14 @@ const cached = {
   durationInHttpMs: 0,
 } as const;
 
-const CACHED: Readonly<Record<"L1" | "L2" | "stale", ResultMetadata>> = Object.freeze({
-  L1: Object.freeze({ ...cached, cacheLevel: "L1" }),
-  L2: Object.freeze({ ...cached, cacheLevel: "L2" }),
-  stale: Object.freeze({ ...cached, cacheLevel: "stale" }),
-});
+type ByLevel = Readonly<Record<"L1" | "L2" | "stale", ResultMetadata>>;
+
+const byLevel = (metadata: Omit<ResultMetadata, "cacheLevel">): ByLevel =>
+  Object.freeze({
+    L1: Object.freeze({ ...metadata, cacheLevel: "L1" }),
+    L2: Object.freeze({ ...metadata, cacheLevel: "L2" }),
+    stale: Object.freeze({ ...metadata, cacheLevel: "stale" }),
+  });
+
+const CACHED = byLevel(cached);
+const DUE = byLevel({ ...cached, cacheRefreshReason: "proactively-refreshed" });

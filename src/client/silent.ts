@@ -1,7 +1,8 @@
 import { TokenkeepError } from "../errors.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
-import { answerFromState, answerOrRun, requestName } from "./cached-flow.ts";
+import { answerOrRun } from "./answer.ts";
+import { answerFromState, requestName, type LeasedFlow } from "./cached-flow.ts";
 import { checkedRequest } from "./client-options.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
@@ -19,10 +20,18 @@ import { silentFlow, subjectOf, type Silent } from "./silent-flow.ts";
 export function acquireTokenSilent(context: ClientContext, request: SilentFlowRequest): Promise<TokenResult> {
   try {
     const silent = silentFlow(context, checkedRequest(request));
-    return answerOrRun(context, silent, () => acquire(context, silent));
+    return answerOrRun(context, silent, () => acquire(context, silent), leased);
   } catch (error) {
     return Promise.reject(error as Error);
   }
+}
+
+/** How a token is renewed ahead of time. */
+function leased(context: ClientContext, silent: Silent): LeasedFlow {
+  return {
+    read: () => context.parts.partitions.read(silent.partition, { fresh: true }),
+    ask: (renewal) => renew(context, silent, renewal),
+  };
 }
 
 async function acquire(context: ClientContext, silent: Silent): Promise<TokenResult> {

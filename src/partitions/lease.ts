@@ -45,6 +45,12 @@ export interface Leases {
    * request was sent, somebody else kept it for too long, or `recheck` failed. Nothing was spent then.
    */
   run<R>(leased: LeasedWork<R>): Promise<R>;
+  /**
+   * For what can wait: the same without waiting for anybody. `undefined` if somebody else has the lease, or the
+   * backend cannot say so. Without a backend everybody works.
+   * @throws what `recheck` throws
+   */
+  runIfFree<R>(leased: Pick<LeasedWork<R>, "key" | "recheck" | "work">): Promise<R | undefined>;
 }
 
 export interface LeasesOptions {
@@ -104,6 +110,19 @@ export function createLeases(options: LeasesOptions): Leases {
     }
   }
 
+  async function runIfFree<R>(
+    leased: Pick<LeasedWork<R>, "key" | "recheck" | "work">,
+  ): Promise<R | undefined> {
+    if (!lease) return (await leased.recheck()) ?? leased.work(free);
+    const asked = await acquireLease(lease, leased.key, terms);
+    if (asked.status !== "held") return undefined;
+    try {
+      return (await leased.recheck()) ?? (await leased.work(asked.lease.guard));
+    } finally {
+      await asked.lease.release();
+    }
+  }
+
   /** Before a request. What cannot be read might be a newer refresh token, which only one-time mode minds. */
   function lastLook<R>(leased: LeasedWork<R>): Promise<R | undefined> {
     return mode === "one-time" ? leased.recheck() : look(leased);
@@ -126,7 +145,7 @@ export function createLeases(options: LeasesOptions): Leases {
     throw new TokenkeepError("ERR_STORE_UNAVAILABLE", message, { retryable: true });
   }
 
-  return { run };
+  return { run, runIfFree };
 }
 
 /** A request and what follows it. */

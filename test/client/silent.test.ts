@@ -117,19 +117,6 @@ describe("an expired token", () => {
     expect(found.accessToken).toBe(renewed.accessToken);
     expect(refreshes(world)).toBe(1);
   });
-
-  test("past its refresh-on is renewed ahead of time", async () => {
-    const world = createWorld({ lifetimes: { refreshInSeconds: 600 } });
-    const node = world.node();
-    const { account } = await node.signIn(ADA);
-    passTime(11 * MINUTE_MS);
-    const result = await node.client.acquireTokenSilent({ account: account!, scopes: READ });
-    expect(refreshes(world)).toBe(1);
-    expect(result.metadata.cacheRefreshReason).toBe("proactively-refreshed");
-    const next = await node.client.acquireTokenSilent({ account: account!, scopes: READ });
-    expect(next.metadata.tokenSource).toBe("cache");
-    expect(refreshes(world)).toBe(1);
-  });
 });
 
 describe("a demand for a new token", () => {

@@ -71,6 +71,23 @@ describe.each(["reusable", "one-time"] as const)("one refresh, %s refresh tokens
     expect(second.value).toBe("token 1");
   });
 
+  test("what can wait is done by whoever gets the lease, and by nobody who would have to wait for it", async () => {
+    const { runtime, lease, provider, process, renewal, keep } = setUp(mode);
+    const both = [process(), process()].map((one) => one.runIfFree(renewal(500)));
+    await runtime.advance(500);
+    expect(await Promise.all(both)).toEqual(["token 1", undefined]);
+    keep("there already");
+    expect(await process().runIfFree(renewal(500))).toBe("there already");
+    const unsure = process({ lease: { ...lease, acquire: down } });
+    expect(await unsure.runIfFree(renewal(500))).toBeUndefined();
+    await expect(process().runIfFree(renewal(500, { recheck: unreadable }))).rejects.toMatchObject({
+      code: "ERR_STORE_UNAVAILABLE",
+    });
+    expect(provider.calls).toBe(1);
+    expect(await lease.acquire("partition", { owner: "next", ttlMs: 1 })).toEqual({ held: true });
+    expect(runtime.pendingTimers()).toBe(0);
+  });
+
   test("an error of the work reaches its caller as it is and gives the lease back", async () => {
     const { runtime, lease, process, renewal } = setUp(mode);
     const failure = new Error("invalid_grant");

@@ -105,7 +105,7 @@ test("R25: a process that finds the folder open to others does not start and say
       for (const file of files) chmodSync(file, 0o644);
       // Not a challenge: the store failed, and nobody has signed the user out.
       expect(await ada.get(`${again.origin}/me`)).toMatchObject({
-        status: 500,
+        status: 503,
         body: { code: "ERR_STORE_UNAVAILABLE" },
       });
       expect(files.map((file) => readFileSync(file))).toEqual(contents);
