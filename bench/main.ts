@@ -38,7 +38,7 @@ async function main(): Promise<void> {
     isQuick: values.quick,
     pace: values.quick
       ? { rounds: 3, roundMs: 60, warmupMs: 60 }
-      : { rounds: 7, roundMs: 300, warmupMs: 400 },
+      : { rounds: 9, roundMs: 200, warmupMs: 400 },
   };
   const startedAt = performance.now();
   const results: Result[] = [];

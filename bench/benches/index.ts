@@ -4,4 +4,10 @@ import type { Entry } from "../lib/benchmark.ts";
 export const BENCHES: Readonly<Record<string, Entry>> = {
   hit: { load: async () => (await import("./hit.ts")).hit },
   l1: { load: async () => (await import("./l1.ts")).l1 },
+  "redis-read": { load: async () => (await import("./redis-read.ts")).redisRead },
+  "redis-write": { load: async () => (await import("./redis-write.ts")).redisWrite },
+  "redis-token": { load: async () => (await import("./redis-token.ts")).redisToken },
+  seal: { load: async () => (await import("./seal.ts")).seal },
+  parse: { load: async () => (await import("./parse.ts")).parse },
+  merge: { load: async () => (await import("./merge.ts")).merge },
 };

@@ -58,6 +58,30 @@ const GOALS: readonly Goal[] = [
     measured: (results) => ratio(results, "tokenkeep tiers, read", /bentocache, default/, {}),
     atLeast: 10,
   },
+  ...[1, 32, 256].flatMap((callers): Goal[] => [
+    {
+      text: `\`redis-read\`, ${callers} callers: times the bare client`,
+      bench: "redis-read",
+      measured: (results) => ratio(results, "tokenkeep on node-redis", /^node-redis$/, { callers }),
+      atLeast: 0.9,
+    },
+    {
+      text: `\`redis-write\`, ${callers} callers: times a bare script call`,
+      bench: "redis-write",
+      measured: (results) =>
+        ratio(results, "tokenkeep on node-redis", /^bare script, node-redis$/, {
+          callers,
+          outcome: "stored",
+        }),
+      atLeast: 0.9,
+    },
+  ]),
+  {
+    text: "`redis-token`, 32 callers: times the vendor's plugin",
+    bench: "redis-token",
+    measured: (results) => ratio(results, "tokenkeep, sealed", /msal-node/, { callers: 32 }),
+    atLeast: 5,
+  },
 ];
 
 /** The goals of the benchmarks that were run. */
