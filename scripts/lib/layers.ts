@@ -50,6 +50,8 @@ export const LAYERS: readonly Layer[] = [
   // The pool is the caller's: only its shape is known here.
   { name: "adapters/postgres", imports: ADAPTER, packages: ["node:crypto"] },
   { name: "adapters/redis", imports: ADAPTER, packages: ["node:crypto"] },
+  // Of the envelope the port that it implements, types only.
+  { name: "adapters/azure", imports: [...GROUND, "envelope"], packages: [] },
   { name: "options", imports: MSAL, packages: [] },
   // A cache without a store keeps its records in memory.
   {

@@ -12,6 +12,7 @@ export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
   "./filesystem": [],
   "./postgres": [],
   "./redis": [],
+  "./azure-key-vault": [],
   "./web": [],
   "./web/express": [],
   "./testing": ["node:http", "node:net"],

@@ -63,7 +63,8 @@ export interface KeySource {
  *
  * A load unwraps what it has not yet, and asks again for what it has had for longer than `refreshMs`. Where the
  * provider does not answer, kept keys serve for `graceMs` more; where it refuses, that key is dropped at once.
- * The rings that were handed out before follow: what has been dropped, or is too old, they do not find any more.
+ * The rings that were handed out before follow: what a load has dropped they do not find any more. So load now
+ * and then; a ring that is never loaded anew stays as it is.
  */
 export function keysFromWrapped(options: WrappedKeysOptions): KeySource {
   const ring = wrappedRing(checkedOptions(options));
@@ -82,7 +83,7 @@ interface Settings extends WrapperCalls {
 
 /** A key that has been unwrapped. Rings share it, so that its end is the end of it in all of them. */
 interface Held {
-  /** Absent once the provider has refused it. */
+  /** Absent while the provider refuses it, and after the grace. */
   key: KeyObject | undefined;
   confirmedAtMs: number;
 }
@@ -109,7 +110,10 @@ function wrappedRing(settings: Settings): KeySource {
       try {
         heldKeys.set(names[index]!, await confirm(entry, held));
       } catch (error) {
-        if (!isUnavailable(error) || remainingOf(held) <= 0) throw error;
+        if (!isUnavailable(error) || remainingOf(held) <= 0) {
+          dropOverdue();
+          throw error;
+        }
         providerIsDown = true;
         outages.push(error);
       }
@@ -137,12 +141,17 @@ function wrappedRing(settings: Settings): KeySource {
     return parseWrappedKeys(text, "keys");
   }
 
+  /** Not by the clock alone: a ring that nobody loads anew would end in the midst of its use. */
+  function dropOverdue(): void {
+    for (const held of heldKeys.values()) if (remainingOf(held) <= 0) held.key = undefined;
+  }
+
   async function confirm(entry: WrappedKey, held: Held | undefined): Promise<Held> {
     const confirmedAtMs = runtime.monotonicNow();
     try {
       const key = await unwrapKey(settings, entry);
-      if (held?.key === undefined) return { key, confirmedAtMs };
-      if (held.key.equals(key)) return Object.assign(held, { confirmedAtMs });
+      if (held === undefined) return { key, confirmedAtMs };
+      if (held.key?.equals(key) !== false) return Object.assign(held, { key, confirmedAtMs });
       throw refusal(settings.wrapper, `unwrapping key ${entry.id}`, "gave another key than before");
     } catch (error) {
       if (held !== undefined && !isUnavailable(error)) held.key = undefined;
@@ -155,10 +164,7 @@ function wrappedRing(settings: Settings): KeySource {
     return Object.freeze({
       sealingKeyId: ids[0]!,
       keyIds: Object.freeze([...ids]),
-      find: (keyId: string) => {
-        const held = byId.get(keyId);
-        return remainingOf(held) > 0 ? held?.key : undefined;
-      },
+      find: (keyId: string) => byId.get(keyId)?.key,
     });
   }
 

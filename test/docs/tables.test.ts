@@ -72,6 +72,14 @@ describe("docs/key-providers.md", () => {
   });
 });
 
+describe("docs/key-providers.md, Azure Key Vault", () => {
+  test("lists the options of azureKeyVault and no others", () => {
+    expect(firstColumn("docs/key-providers.md", "Azure Key Vault").toSorted()).toEqual(
+      propertiesOf("src/adapters/azure-key-vault.ts", "AzureKeyVaultOptions").toSorted(),
+    );
+  });
+});
+
 describe("docs/options.md", () => {
   const documented = (heading: string): string[] => firstColumn("docs/options.md", heading);
   const topLevel = (names: readonly string[]): string[] => [

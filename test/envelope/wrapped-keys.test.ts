@@ -140,15 +140,23 @@ describe("a provider that is down", () => {
     for (const ring of [first, inGrace]) expect(ring.find("old")?.export()).toEqual(wrapper.dataKeys[1]);
 
     await runtime.advance(HOUR);
+    expect(await errorOf(source.load())).toMatchObject({ code: "ERR_KEYS_UNAVAILABLE", retryable: true });
     for (const ring of [first, inGrace]) {
       expect(ring.find("new")).toBeUndefined();
       expect(ring.find("old")).toBeUndefined();
     }
-    expect(await errorOf(source.load())).toMatchObject({ code: "ERR_KEYS_UNAVAILABLE", retryable: true });
 
     wrapper.fault = undefined;
     await source.load();
     expect(first.find("new")?.export()).toEqual(wrapper.dataKeys[0]);
+  });
+
+  test("is not asked, and takes nothing away, where nobody loads the keys anew", async () => {
+    const { wrapper, runtime, source } = await setting({ refreshMs: HOUR, graceMs: HOUR });
+    const ring = await source.load();
+    await runtime.advance(1000 * HOUR);
+    expect(ring.find("new")?.export()).toEqual(wrapper.dataKeys[0]);
+    expect(wrapper.calls).toBe(2);
   });
 
   test("is waited for once in a load, not once for each key", async () => {
@@ -219,6 +227,9 @@ describe("a provider that refuses", () => {
     await runtime.advance(HOUR);
     expect(await errorOf(source.load())).toMatchObject({ code: "ERR_KEYS_REFUSED" });
     expect(ring.find("new")).toBeUndefined();
+    wrapper.fault = undefined;
+    await source.load();
+    expect(ring.find("new")?.export()).toEqual(wrapper.dataKeys[0]);
   });
 
   test("does so, too, by giving another key than before", async () => {

@@ -4,13 +4,16 @@ import {
   createConfidentialClient,
   createTokenCache,
   generateKey,
+  keysFromWrapped,
   parseKeys,
   systemRuntime,
   TokenkeepError,
   userPartition,
   type AccountActivity,
+  type KeySource,
   type Store,
 } from "tokenkeep";
+import { azureKeyVault, type AzureKeyVaultOptions } from "tokenkeep/azure-key-vault";
 import { filesystemStore, type FilesystemStoreOptions } from "tokenkeep/filesystem";
 import { memoryStore } from "tokenkeep/memory";
 import { postgresStore, type PgPool } from "tokenkeep/postgres";
@@ -34,6 +37,9 @@ export const stores: readonly Store[] = [
 ];
 
 export const inDatabase = (pool: PgPool): Store => postgresStore({ pool });
+
+export const wrappedKeys = (client: AzureKeyVaultOptions["client"], keys: string): KeySource =>
+  keysFromWrapped({ wrapper: azureKeyVault({ keyId: "https://v.vault.azure.net/keys/k", client }), keys });
 
 export const tokenCache = createTokenCache<Properties>({
   keys: parseKeys(generateKey(systemRuntime), "keys"),
