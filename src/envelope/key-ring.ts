@@ -52,10 +52,14 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   checkOptionNames(given, KNOWN_OPTIONS, "createKeyRing");
   const { sealing, opening = [] } = given;
   if (!Array.isArray(opening)) throw new OptionsError("opening", "must be an array of { id, key }");
-  return ringOf([
-    { name: "sealing", entry: sealing },
-    ...opening.map((entry: KeyEntry, index) => ({ name: `opening[${index}]`, entry })),
-  ]);
+  try {
+    return ringOf([
+      { name: "sealing", entry: sealing },
+      ...opening.map((entry: KeyEntry, index) => ({ name: `opening[${index}]`, entry })),
+    ]);
+  } finally {
+    forgetMatches();
+  }
 }
 
 /**
@@ -68,12 +72,16 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
  */
 export function parseKeys(text: string, option = "keys"): KeyRing {
   if (typeof text !== "string") throw new OptionsError(option, "must be a text of entries `id:key`");
-  const entries = text
-    .replace(/(^|\s)#.*$/gm, "$1")
-    .split(/[\s,]+/)
-    .filter((entry) => entry !== "");
-  if (entries.length === 0) throw new OptionsError(option, "holds no key; an entry is `id:key`");
-  return ringOf(entries.map((entry, index) => parseEntry(entry, option, index + 1)));
+  try {
+    const entries = text
+      .replace(/(^|\s)#.*$/gm, "$1")
+      .split(/[\s,]+/)
+      .filter((entry) => entry !== "");
+    if (entries.length === 0) throw new OptionsError(option, "holds no key; an entry is `id:key`");
+    return ringOf(entries.map((entry, index) => parseEntry(entry, option, index + 1)));
+  } finally {
+    forgetMatches();
+  }
 }
 
 /**
@@ -149,4 +157,12 @@ function keyObjectOfText(text: string): KeyObject | undefined {
   } finally {
     bytes.fill(0);
   }
+}
+
+/**
+ * The engine keeps the text that a regular expression matched last, for the whole process and for everybody
+ * (`RegExp.input`), until another matches.
+ */
+function forgetMatches(): void {
+  /(?:)/.test("");
 }

@@ -33,6 +33,27 @@ function printed(value: unknown): string {
   return [json, inspect(value, { depth: 9, showHidden: true, getters: true }), String(value), own].join("\n");
 }
 
+/** What the engine remembers of the text that matched last. */
+function lastMatched(): string {
+  const { input, leftContext, rightContext, lastMatch } = RegExp as unknown as Record<string, string>;
+  return [input, leftContext, rightContext, lastMatch].join();
+}
+
+test("a text of keys is nowhere when the ring is made, nor when it was refused", () => {
+  const text = `one:${KEY_ONE.toString("base64")}`;
+  for (const make of [
+    () => parseKeys(text),
+    () => createKeyRing({ sealing: { id: "one", key: KEY_ONE.toString("base64") } }),
+    () => errorOf(() => parseKeys(`${text} ${text}x`)),
+    () => errorOf(() => parseKeys(`${text},two`)),
+    () => errorOf(() => createKeyRing({ sealing: { id: "o:o", key: KEY_ONE.toString("base64") } })),
+  ]) {
+    expect(/k(.)y/.test("a key")).toBe(true);
+    make();
+    expect(lastMatched()).not.toContain(KEY_ONE.toString("base64").slice(0, 20));
+  }
+});
+
 describe("a key ring", () => {
   test("finds keys by id alone, the sealing key first", () => {
     expect(RING.sealingKeyId).toBe("one");
