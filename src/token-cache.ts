@@ -11,6 +11,7 @@ import { isReloading } from "./envelope/reloading-keys.ts";
 import { createSealer, type Sealer } from "./envelope/sealer.ts";
 import { OptionsError, type TokenkeepError } from "./errors.ts";
 import { createCacheClient, type CacheClient, type CacheClientOptions } from "./msal/cache-client.ts";
+import { createFailureMemory, type FailureMemory } from "./msal/failure-memory.ts";
 import { importBlob, type DoorContext, type ImportOutcome } from "./msal/import-blob.ts";
 import { createPartitionPlugin } from "./msal/partition-plugin.ts";
 import type { ICachePlugin } from "./msal/types.ts";
@@ -55,6 +56,8 @@ export interface CacheParts {
   /** Lets one process renew at a time; absent where the store cannot, or the application does not want it. */
   readonly lease: RefreshLease | undefined;
   readonly refreshTokens: RefreshTokenMode;
+  /** What the identity provider has refused of late, to any client of this cache. */
+  readonly failures: FailureMemory;
   /**
    * Runs one operation of a client. `close()` waits for it: an answer of the provider must still be stored.
    * @throws `ERR_CLOSED` once the cache is closing
@@ -229,6 +232,7 @@ function createParts(
       emit,
       lease: options.refreshLease === "off" || !store.lease ? undefined : guardLease(store.lease, calls),
       refreshTokens: options.refreshTokens,
+      failures: createFailureMemory(runtime),
       run: operations.run,
       isOpen: operations.isOpen,
       forgetAll: () => tiers.clear(),

@@ -1,4 +1,5 @@
 /** What the flows of a client work with, made from its options. */
+import { LRUCache } from "lru-cache";
 import type { ClientRole } from "../activity/row.ts";
 import { acquisitionError } from "../msal/acquisition-error.ts";
 import type { ClientSettings } from "../msal/client-settings.ts";
@@ -10,6 +11,8 @@ import { createAuthorityReader, createUserPartitions, type ClientContext } from 
 import { createEarlyRefreshes } from "./early-refresh.ts";
 import { createCacheAnswers } from "./lookup.ts";
 import { createSubjects } from "./subjects.ts";
+
+const REMEMBERED_OUTAGES = 1_000;
 
 interface ResolvedClient {
   readonly auth: Configuration["auth"];
@@ -40,6 +43,7 @@ export function createClientContext<C extends MsalClient>(
     leases: createClientLeases(parts, requestTimeoutMs),
     earlyRefreshes: createEarlyRefreshes(parts.runtime, parts.run),
     serveNearExpiry: resolved.serveNearExpiry,
+    outages: new LRUCache({ max: REMEMBERED_OUTAGES }),
   };
   context.authority({});
   return context;

@@ -97,7 +97,7 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
   const resolved = resolveClientOptions(options);
   const { auth, tokenCache } = resolved;
   const { parts } = tokenCache;
-  const settings = createConfidentialSettings(resolved, parts.runtime);
+  const settings = createConfidentialSettings(resolved, parts.runtime, parts.failures);
   const context: ConfidentialContext = createClientContext(resolved, settings);
   const cache: MsalTokenCache = createTokenCacheFacade(createAccountSource(context));
 

@@ -37,6 +37,8 @@ export interface ClientContext<C extends MsalClient = MsalClient> {
   readonly earlyRefreshes: EarlyRefreshes;
   /** Whether a token in its last minutes answers where the provider does not. */
   readonly serveNearExpiry: boolean;
+  /** Authorities that have just failed, and until when they count as down (monotonic, ms). */
+  readonly outages: LRUCache<string, number>;
 }
 
 /** What the flows work with that only an application with a credential of its own has. */

@@ -25,6 +25,9 @@ export function nearExpiry(
   );
 }
 
+/** After a failure nobody waits for the provider again for this time, ms, who has a token for it. */
+const OUTAGE_MS = 5_000;
+
 /** What `ask` brings, or what is held while the provider says only "not now". */
 export async function orNearExpiry<R extends TokenResult | null>(
   context: ClientContext,
@@ -32,11 +35,18 @@ export async function orNearExpiry<R extends TokenResult | null>(
   held: Held,
   ask: () => Promise<R>,
 ): Promise<R | TokenResult> {
+  const { outages, parts } = context;
+  const endpoint = flow.search.authority;
+  const isOut = (outages.get(endpoint) ?? -Infinity) > parts.runtime.monotonicNow();
+  const atOnce = isOut ? nearExpiry(context, flow, held) : undefined;
+  if (atOnce) return atOnce;
   try {
     return await ask();
   } catch (error) {
-    const instead = isAcquisitionError(error) && error.retryable && nearExpiry(context, flow, held);
+    if (!isAcquisitionError(error) || !error.retryable) throw error;
+    const instead = nearExpiry(context, flow, held);
     if (!instead) throw error;
+    outages.set(endpoint, parts.runtime.monotonicNow() + OUTAGE_MS);
     return instead;
   }
 }

@@ -104,7 +104,7 @@ export function createPublicClient(options: PublicClientOptions): PublicClient {
   const resolved = resolvePublicOptions(options);
   const { auth, tokenCache } = resolved;
   const { parts } = tokenCache;
-  const settings = createPublicSettings(resolved, parts.runtime);
+  const settings = createPublicSettings(resolved, parts.runtime, parts.failures);
   const context = createClientContext(resolved, settings);
   const cache: MsalTokenCache = createTokenCacheFacade(createAccountSource(context));
 

@@ -44,7 +44,8 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
       refuseToJudge(state);
     }
     if (isRefreshTokenDead(outcome.error)) await dropRefreshToken(context, silent, state);
-    await noteFailure(context, silent, state, outcome.error, used);
+    // What is remembered was noted when it happened.
+    if (!outcome.trace.remembered) await noteFailure(context, silent, state, outcome.error, used);
     const { scopes } = silent.request;
     throw acquisitionError(outcome.error, outcome.trace, { scopes, account: silent.account });
   }

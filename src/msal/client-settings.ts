@@ -6,6 +6,7 @@ import {
   type Logger,
 } from "@azure/msal-node";
 import type { Runtime } from "../runtime.ts";
+import type { FailureMemory } from "./failure-memory.ts";
 import { createSharedNetwork } from "./network.ts";
 import type { OperationSettings } from "./operation.ts";
 import { createFetchTransport } from "./transport.ts";
@@ -37,9 +38,10 @@ export const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
 export function createConfidentialSettings(
   options: ClientSettingsOptions,
   runtime: Runtime,
+  failures: FailureMemory,
 ): ConfidentialClientSettings {
   let appTokenProvider: IAppTokenProvider | undefined;
-  const settings = createSettings(options, runtime, (configuration) => {
+  const settings = createSettings(options, runtime, failures, (configuration) => {
     const client = new ConfidentialClientApplication(configuration);
     if (appTokenProvider) client.SetAppTokenProvider(appTokenProvider);
     return client;
@@ -56,13 +58,20 @@ export function createConfidentialSettings(
 export function createPublicSettings(
   options: ClientSettingsOptions,
   runtime: Runtime,
+  failures: FailureMemory,
 ): ClientSettings<PublicClientApplication> {
-  return createSettings(options, runtime, (configuration) => new PublicClientApplication(configuration));
+  return createSettings(
+    options,
+    runtime,
+    failures,
+    (configuration) => new PublicClientApplication(configuration),
+  );
 }
 
 function createSettings<C extends MsalClient>(
   options: ClientSettingsOptions,
   runtime: Runtime,
+  failures: FailureMemory,
   createClient: (configuration: Configuration) => C,
 ): ClientSettings<C> {
   const probe = createClient({
@@ -76,7 +85,7 @@ function createSettings<C extends MsalClient>(
     auth: withMemoisedAssertion(options.auth),
     system: options.system,
     telemetry: options.telemetry,
-    network: createSharedNetwork(transport, runtime),
+    network: createSharedNetwork(transport, runtime, failures),
     logger: undefined,
     createClient,
   };

@@ -1,6 +1,6 @@
 import type { INetworkModule, NetworkRequestOptions, NetworkResponse } from "@azure/msal-node";
 import type { RequestGuard } from "../partitions/lease.ts";
-import { createThrottle } from "./throttle.ts";
+import type { FailureMemory } from "./failure-memory.ts";
 import type { Runtime } from "../runtime.ts";
 
 /** What one operation did on the network, filled in while it runs. */
@@ -13,6 +13,8 @@ export interface NetworkTrace {
   tokenEndpoint: string | undefined;
   /** Why a request was not sent. MSAL would report it as a network error. */
   refusal: unknown;
+  /** True if the answer was a refusal from before (`FailureMemory`), and nothing was sent for it. */
+  remembered: boolean;
   /** How long the provider has asked to be left alone (`Retry-After`), ms. */
   retryAfterMs: number | undefined;
   /** HTTP status of the last answer of a token endpoint, also a remembered one. MSAL's errors have it not always. */
@@ -25,6 +27,7 @@ export function createNetworkTrace(): NetworkTrace {
     durationMs: 0,
     tokenEndpoint: undefined,
     refusal: undefined,
+    remembered: false,
     retryAfterMs: undefined,
     httpStatus: undefined,
   };
@@ -47,9 +50,13 @@ interface Remembered {
   readonly response: Promise<NetworkResponse<unknown>>;
 }
 
-export function createSharedNetwork(transport: INetworkModule, runtime: Runtime): SharedNetwork {
+/** @param failures what the provider has refused; may be shared by several clients */
+export function createSharedNetwork(
+  transport: INetworkModule,
+  runtime: Runtime,
+  failures: FailureMemory,
+): SharedNetwork {
   const metadata = new Map<string, Remembered>();
-  const throttle = createThrottle(transport, runtime);
 
   function getMetadata<T>(
     url: string,
@@ -90,10 +97,13 @@ export function createSharedNetwork(transport: INetworkModule, runtime: Runtime)
             throw error;
           }
           const response = await traced(() =>
-            throttle.post<never>(url, options, {
+            failures.post<never>(transport, url, options, {
               onSend() {
                 trace.tokenRequests += 1;
                 trace.tokenEndpoint = url.split("?", 1)[0];
+              },
+              onRemembered() {
+                trace.remembered = true;
               },
               onRetryAfter(ms) {
                 trace.retryAfterMs = ms;

@@ -14,7 +14,7 @@ export async function codeOf(work: Promise<unknown>): Promise<string | undefined
     return undefined;
   } catch (error) {
     const { code, errorCode } = error as { code?: string; errorCode?: string };
-    return code ?? errorCode ?? String(error);
+    return errorCode ?? code ?? String(error);
   }
 }
 

@@ -4,6 +4,7 @@ import { systemRuntime, type Runtime } from "../../src/runtime.ts";
 import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { collect } from "../support/collect.ts";
+import { dateRuntime } from "../support/date-runtime.ts";
 import { MINUTE_MS, passTime, steerDates } from "../support/dates.ts";
 import { tapNetwork } from "../support/network.ts";
 import { settle } from "../support/settle.ts";
@@ -12,11 +13,6 @@ import { ADA, READ, createWorld, type Node, type World } from "../support/world.
 steerDates();
 
 const APP = ["api://notes/.default"];
-
-/** Every clock goes with the date, and nothing is put off by chance. */
-function runtimeOfDates(): Runtime {
-  return { ...systemRuntime, monotonicNow: () => Date.now(), jitter: () => 0 };
-}
 
 interface Setting {
   readonly world: World;
@@ -31,7 +27,7 @@ const WAYS = ["silent", "client credentials"] as const;
 /** Somebody has a token that is past its refresh-on, and good for most of an hour. */
 async function pastRefreshOn(way: (typeof WAYS)[number], nodes: Partial<Runtime> = {}): Promise<Setting> {
   const world = createWorld({ lifetimes: { refreshInSeconds: 600 } });
-  const node = world.node({ runtime: { ...runtimeOfDates(), ...nodes } });
+  const node = world.node({ runtime: { ...dateRuntime(), ...nodes } });
   const { account } = await node.signIn(ADA);
   const grant = way === "silent" ? "refresh_token" : "client_credentials";
   const ask = (): Promise<TokenResult | null> =>
@@ -82,7 +78,7 @@ describe.each(WAYS)("%s, past its refresh-on", (way) => {
     const { world, ask, calls } = await pastRefreshOn(way);
     const { account, accessToken } = (await ask())!;
     await expect.poll(calls).toBe(1);
-    const other = world.node({ runtime: runtimeOfDates(), l1: false });
+    const other = world.node({ runtime: dateRuntime(), l1: false });
     passTime(11 * MINUTE_MS);
     const find = (): Promise<TokenResult | null> =>
       way === "silent"
@@ -181,7 +177,7 @@ test("a refused refresh token benches nobody before the token has really ended",
 test("with the store down nothing is spent ahead of time", async () => {
   const world = createWorld({ lifetimes: { refreshInSeconds: 600 }, refreshTokens: "one-time" });
   const link = chaosStore(world.store);
-  const node = world.node({ store: link, refreshTokens: "one-time", runtime: runtimeOfDates() });
+  const node = world.node({ store: link, refreshTokens: "one-time", runtime: dateRuntime() });
   const { account } = await node.signIn(ADA);
   passTime(11 * MINUTE_MS);
   link.fail("all", { times: Infinity });
@@ -194,7 +190,7 @@ test("with the store down nothing is spent ahead of time", async () => {
 test("MSAL tells the provider that it is asked ahead of time", async () => {
   const world = createWorld({ lifetimes: { refreshInSeconds: 600 } });
   const network = tapNetwork(world.authority.networkClient());
-  const node = world.node({ runtime: runtimeOfDates() }, { system: { networkClient: network } });
+  const node = world.node({ runtime: dateRuntime() }, { system: { networkClient: network } });
   const { account } = await node.signIn(ADA);
   passTime(11 * MINUTE_MS);
   await node.client.acquireTokenSilent({ account: account!, scopes: READ });
@@ -205,7 +201,7 @@ test("MSAL tells the provider that it is asked ahead of time", async () => {
 test("on-behalf-of knows no refresh-on, as in MSAL", async () => {
   const world = createWorld({ lifetimes: { refreshInSeconds: 600 } });
   const node = world.node(
-    { runtime: runtimeOfDates() },
+    { runtime: dateRuntime() },
     { auth: world.authority.msalAuth("contoso", DEFAULT_CLIENT_IDS.notes) },
   );
   const oboAssertion = (await node.signIn(ADA)).accessToken;

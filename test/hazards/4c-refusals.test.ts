@@ -69,7 +69,7 @@ describe("the provider says: not so fast", () => {
 
 test("tokenkeep: a provider that says `not so fast` is left alone for as long as it said", async () => {
   const world = createWorld();
-  const node = world.node({}, { serveNearExpiry: false });
+  const node = world.node();
   const account = (await withExpiringTokens(world.authority, () => node.signIn(ADA))).account!;
   world.authority.failNext({ kind: "429", retryAfterSeconds: 60, count: CALLS });
   for (let call = 0; call < CALLS; call += 1) {

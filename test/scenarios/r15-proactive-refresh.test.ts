@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { dateRuntime } from "../support/date-runtime.ts";
 import { MINUTE_MS, passTime, steerDates } from "../support/dates.ts";
-import { systemRuntime } from "../../src/runtime.ts";
 import { settle } from "../support/settle.ts";
 import { ADA as USER, READ, createWorld } from "../support/world.ts";
 import { ADA, LASTING, playScenario, SIGN_IN_ONLY } from "./scenario.ts";
@@ -10,7 +10,7 @@ describe("with one clock", () => {
 
   test("R15: a user's and the application's token past refresh-on are each renewed once for two caches over one store, and no caller waits for the provider", async () => {
     const world = createWorld({ lifetimes: { refreshInSeconds: 600 } });
-    const runtime = { ...systemRuntime, monotonicNow: () => Date.now(), jitter: () => 0 };
+    const runtime = dateRuntime();
     const nodes = [world.node({ runtime }), world.node({ runtime })];
     const { account } = await nodes[0]!.signIn(USER);
     const app = { scopes: ["api://notes/.default"] };
