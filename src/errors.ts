@@ -38,7 +38,7 @@ export type ErrorCode =
   | "ERR_CODE_REDEEMED"
   /** More accounts than `getAllAccounts()` lists; use `tokenCache.accounts()`. */
   | "ERR_TOO_MANY_ACCOUNTS"
-  /** This method of the MSAL interface cannot be answered by a cache shared by many users. */
+  /** A method of the MSAL interface that a cache shared by many users cannot answer, or what a store cannot do. */
   | "ERR_NOT_SUPPORTED"
   /** The token cache has been closed. */
   | "ERR_CLOSED"

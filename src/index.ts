@@ -32,6 +32,7 @@ export { keysFromEnv, keysFromFile, writeNewKeyFile } from "./envelope/providers
 export { appPartition, oboPartition, userPartition } from "./client/partitions.ts";
 export type { PartitionOwner } from "./client/partitions.ts";
 export type { Partition, PartitionKind } from "./partitions/partition.ts";
+export type { RekeyOptions, RekeyProgress, RekeyResult } from "./partitions/rekey.ts";
 export type { Retention } from "./partitions/retention.ts";
 export type { SignOutOutcome } from "./partitions/sign-out.ts";
 

@@ -2,6 +2,7 @@
 import type { AccountActivity } from "./activity/account-activity.ts";
 import { checkedFilter } from "./activity/accounts-filter.ts";
 import { createActivity, type AccountsFilter, type Activity, type IsGone } from "./activity/activity.ts";
+import { createRowsPass } from "./activity/rekey-rows.ts";
 import { memoryActivity } from "./adapters/memory-activity.ts";
 import { memoryStore } from "./adapters/memory.ts";
 import { checkMethods, checkObject, checkOptionNames } from "./checks.ts";
@@ -9,7 +10,7 @@ import { createKeyRing, type KeyRing } from "./envelope/key-ring.ts";
 import { createLiveRing } from "./envelope/live-ring.ts";
 import { isReloading } from "./envelope/reloading-keys.ts";
 import { createSealer, type Sealer } from "./envelope/sealer.ts";
-import { OptionsError, type TokenkeepError } from "./errors.ts";
+import { OptionsError, TokenkeepError } from "./errors.ts";
 import { createCacheClient, type CacheClient, type CacheClientOptions } from "./msal/cache-client.ts";
 import { createFailureMemory, type FailureMemory } from "./msal/failure-memory.ts";
 import { importBlob, type DoorContext, type ImportOutcome } from "./msal/import-blob.ts";
@@ -22,6 +23,8 @@ import {
   type ResolvedOptions,
   type TokenCacheOptions,
 } from "./options.ts";
+import { createRecordsPass } from "./partitions/rekey-records.ts";
+import { rekey, type RekeyOptions, type RekeyResult } from "./partitions/rekey.ts";
 import { createRecordCodec } from "./partitions/codec.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { partitionFromId, type Partition } from "./partitions/partition.ts";
@@ -69,6 +72,8 @@ export interface CacheParts {
   readonly forgetAll: () => void;
   /** Deletes records whose time has passed. @returns how many. */
   readonly purgeRecords: () => Promise<number>;
+  /** See {@link TokenCache.rekey}; ends early if `closing` is aborted. */
+  readonly rekey: (options: RekeyOptions, closing: AbortSignal) => Promise<RekeyResult>;
 }
 
 /**
@@ -117,6 +122,15 @@ export interface TokenCache<Properties = unknown> {
    */
   reloadKeys(): Promise<boolean>;
   /**
+   * Seals everything anew that is sealed under another key than today's sealing key: records of every kind, removal
+   * markers, and the properties of activity rows. Each by compare-and-swap, and for as long as it had left to be
+   * kept; users notice nothing. Run it after a rotation, when every process seals under the new key; once it has
+   * nothing left to do the old key can go. Slowly, and page by page: see {@link RekeyOptions}.
+   * @throws `ERR_NOT_SUPPORTED` if the store cannot list its keys, or the cache is unsealed; retryable store errors:
+   * what was done until then is done, and the cursor of the last `onProgress` goes on from there.
+   */
+  rekey(options?: RekeyOptions): Promise<RekeyResult>;
+  /**
    * Waits for the operations under way, tries once more to store what waits, then closes what tokenkeep itself
    * opened. New calls of this cache's clients fail with `ERR_CLOSED` from now on. May be called twice.
    * @returns how many results could not be stored and are lost.
@@ -142,6 +156,7 @@ export function createTokenCache<Properties = unknown>(
   const parts = createParts(resolved, store, sealer, emit);
   liveRing?.start();
   let closing: Promise<{ readonly lost: number }> | undefined;
+  const ending = new AbortController();
 
   function open(): CacheParts {
     if (closing) throw closedError();
@@ -149,6 +164,7 @@ export function createTokenCache<Properties = unknown>(
   }
 
   async function close(): Promise<{ readonly lost: number }> {
+    ending.abort();
     await parts.settled();
     const lost = await parts.value.partitions.drain();
     parts.close();
@@ -175,6 +191,7 @@ export function createTokenCache<Properties = unknown>(
       open();
       return (await liveRing?.reload()) ?? false;
     },
+    rekey: (options = {}) => open().run(() => parts.value.rekey(options, ending.signal)),
     unsaved() {
       const { size: entries, bytes, dropped } = parts.value.partitions.unsaved;
       return { entries, bytes, dropped };
@@ -213,8 +230,9 @@ function createParts(
     spill,
     emit,
   });
+  const rows = activityStoreOf(options, store, calls, emit);
   const activity = createActivity({
-    store: activityStoreOf(options, store, calls, emit),
+    store: rows,
     sealer,
     namespace,
     runtime,
@@ -238,6 +256,16 @@ function createParts(
       forgetAll: () => tiers.clear(),
       purgeRecords: async () =>
         tiers.prune() + (options.store?.admin ? await purgeExpired(options.store.admin, calls) : 0),
+      async rekey(how, closing) {
+        if (!sealer.sealed) throw nothingToSeal();
+        const common = { sealer, namespace, runtime, emit };
+        const rowsPass = createRowsPass({ ...common, store: rows });
+        // Without a store no record lies anywhere as bytes.
+        const recordsPasses = options.store
+          ? [createRecordsPass({ ...common, store: options.store, calls, codec, retention })]
+          : [];
+        return rekey({ ...common, passes: [...recordsPasses, rowsPass], closing }, how);
+      },
     },
     settled: operations.settled,
     close() {
@@ -314,6 +342,10 @@ function createCacheSpill(options: ResolvedOptions, sealer: Sealer, emit: Emit):
   const onFailure = (operation: string, error: unknown): void =>
     emit({ type: "store-failed", store: "spill", operation, error });
   return createSpill({ folder, sealer, namespace, onFailure });
+}
+
+function nothingToSeal(): TokenkeepError {
+  return new TokenkeepError("ERR_NOT_SUPPORTED", "this cache is unsealed: it has no key to seal under");
 }
 
 function ephemeralKeys(runtime: Runtime): KeyRing {

@@ -1,5 +1,5 @@
 /** Keeps the activity rows in step with the tokens: a superset of them, never a reason for a sign-in to fail. */
-import type { Sealer } from "../envelope/sealer.ts";
+import type { SealContext, Sealer } from "../envelope/sealer.ts";
 import { randomId, type Runtime } from "../runtime.ts";
 import type {
   AccountActivityRow,
@@ -224,6 +224,11 @@ export function createActivity(options: ActivityOptions): Activity {
   };
 }
 
+/** Where a row's properties may stand. */
+export function propertiesContext(namespace: string, accountKey: string): SealContext {
+  return { namespace, key: accountKey, kind: "activity" };
+}
+
 /** The application's properties: sealed, and bound to the row they belong to. */
 function createPropertySealing(options: ActivityOptions): {
   open(row: AccountActivityRow): Promise<unknown>;
@@ -234,11 +239,7 @@ function createPropertySealing(options: ActivityOptions): {
   ): Promise<AccountActivityRow>;
 } {
   const { sealer, namespace, onBeforeWrite, emit } = options;
-  const context = (key: string): { namespace: string; key: string; kind: string } => ({
-    namespace,
-    key,
-    kind: "activity",
-  });
+  const context = (key: string): SealContext => propertiesContext(namespace, key);
 
   async function open(row: AccountActivityRow): Promise<unknown> {
     if (!row.sealedProperties) return undefined;

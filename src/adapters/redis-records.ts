@@ -15,12 +15,19 @@ export function redisRecords(
 ): Pick<BlobStore, "get" | "put" | "touch" | "delete"> {
   const { call, run } = connection;
   return {
-    get: (key, { unlessVersion } = {}) =>
+    get: (key, { unlessVersion, withExpiry = false } = {}) =>
       call("get", async (driver) => {
         checkTextKey("key", key);
-        if (unlessVersion === undefined) return storedFrom(await driver.send(key, ["GET", key]));
-        const reply = await run(driver, GET_UNLESS, [key], [headOf(unlessVersion)]);
-        return reply === 1 ? "unchanged" : storedFrom(reply);
+        const reply =
+          unlessVersion === undefined
+            ? await driver.send(key, ["GET", key])
+            : await run(driver, GET_UNLESS, [key], [headOf(unlessVersion)]);
+        if (reply === 1) return "unchanged";
+        const stored = storedFrom(reply);
+        if (!stored || !withExpiry) return stored;
+        // Asked for afterwards: a renewal in between counts.
+        const leftMs = Number(await driver.send(key, ["PTTL", key]));
+        return leftMs < 0 ? stored : { ...stored, expiresAtMs: connection.runtime.now() + leftMs };
       }),
     put: (key, bytes, { version, ifVersion, ttlMs, signal }) =>
       call("put", (driver) => {

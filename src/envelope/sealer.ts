@@ -105,8 +105,27 @@ function ringSealer(keys: KeyRing | LiveKeyRing, runtime: Runtime): Sealer {
   });
 }
 
+/**
+ * The same, sealed under today's sealing key; `undefined` if they are so already.
+ * @returns a reason where they cannot be opened, and then they must stay as they are
+ */
+export async function reseal(
+  sealer: Sealer,
+  bytes: Uint8Array,
+  context: SealContext,
+): Promise<Uint8Array | OpenFailureReason | undefined> {
+  if (sealer.sealed && keyIdOf(bytes) === sealer.keyId) return undefined;
+  const opened = await sealer.openOrAsk(bytes, context);
+  if (!opened.ok) return opened.reason;
+  try {
+    return sealer.seal(opened.plaintext, context);
+  } finally {
+    opened.plaintext.fill(0);
+  }
+}
+
 /** The id of the key that bytes were sealed under; `undefined` if they are not sealed, or by a newer release. */
-function keyIdOf(bytes: Uint8Array): string | undefined {
+export function keyIdOf(bytes: Uint8Array): string | undefined {
   const parsed = parseHeader(bytes);
   return parsed.ok ? parsed.header.keyId : undefined;
 }

@@ -2,7 +2,7 @@ import { canonicalizeBlob } from "../blob/environments.ts";
 import { blobFromObject } from "../blob/entities.ts";
 import { nowSeconds } from "../blob/lookup.ts";
 import type { Provenance } from "../blob/provenance.ts";
-import type { OpenResult, Sealer } from "../envelope/sealer.ts";
+import type { OpenResult, SealContext, Sealer } from "../envelope/sealer.ts";
 import { TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
@@ -30,17 +30,20 @@ export interface CodecOptions {
   readonly emit: Emit;
 }
 
+/** Where a record's bytes may stand: its kind is the first part of the partition's id. */
+export function recordContext(namespace: string, key: string): SealContext {
+  return { namespace, key, kind: kindOf(namespace, key) };
+}
+
+function kindOf(namespace: string, key: string): string {
+  return key.slice(namespace.length + 1).split(":", 1)[0] ?? "";
+}
+
 /** Records to sealed bytes and back; the store key binds the envelope to its place. */
 export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord> {
   const { sealer, namespace, runtime, retention = defaultRetention, emit } = options;
 
-  function kindOf(key: string): string {
-    return key.slice(namespace.length + 1).split(":", 1)[0] ?? "";
-  }
-
-  function context(key: string): { namespace: string; key: string; kind: string } {
-    return { namespace, key, kind: kindOf(key) };
-  }
+  const context = (key: string): SealContext => recordContext(namespace, key);
 
   function recordFrom(key: string, opened: OpenResult): PartitionRecord {
     if (!opened.ok) {
@@ -71,7 +74,7 @@ export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord>
     },
 
     lifetime(key, record) {
-      const kind = kindOf(key) as PartitionKind;
+      const kind = kindOf(namespace, key) as PartitionKind;
       return {
         ttlMs: ttlOf(kind, record, runtime.now(), retention),
         slides: isRenewedByUse(kind, record, retention),

@@ -7,7 +7,13 @@ import { OptionsError } from "../errors.ts";
  * assertion's under a key of its own; `session` one session's; `account` the list of a user's partitions; `flow`
  * the mark that a sign-in flow has been spent.
  */
-export type PartitionKind = "user" | "app" | "obo" | "long-running" | "session" | "account" | "flow";
+export type PartitionKind = (typeof KINDS)[number];
+
+const KINDS = ["user", "app", "obo", "long-running", "session", "account", "flow"] as const;
+
+export function isPartitionKind(text: string): text is PartitionKind {
+  return (KINDS as readonly string[]).includes(text);
+}
 
 /** The unit of isolation. Made by the named functions below, so that every door leads to the same place. */
 export interface Partition {

@@ -21,6 +21,11 @@ export interface StoreCallOptions {
 export interface GetOptions extends StoreCallOptions {
   /** Answer `"unchanged"` instead of the bytes if the stored version is this one. */
   readonly unlessVersion?: Version;
+  /**
+   * Say {@link Stored.expiresAtMs} even if that costs another round trip. A backend that always says it, or never
+   * can, may ignore this.
+   */
+  readonly withExpiry?: boolean;
 }
 
 /** Under which condition a value is written, as which version, and for how long. */

@@ -22,6 +22,7 @@ export interface RecordCalls {
 
 interface GetHow {
   readonly unlessVersion?: string | undefined;
+  readonly withExpiry?: boolean;
   /** Default: that of every reading. */
   readonly budgetMs?: number;
   /** See {@link CallOptions.isPatient}. */
@@ -30,8 +31,11 @@ interface GetHow {
 
 export function createRecordCalls(store: BlobStore, calls: StoreCalls): RecordCalls {
   function get(key: string, how: GetHow): Promise<Stored | "unchanged" | undefined> {
-    const { unlessVersion, ...call } = how;
-    const options = unlessVersion === undefined ? {} : { unlessVersion };
+    const { unlessVersion, withExpiry, ...call } = how;
+    const options = {
+      ...(unlessVersion !== undefined && { unlessVersion }),
+      ...(withExpiry !== undefined && { withExpiry }),
+    };
     const ask = async (): Promise<Stored | "unchanged" | undefined> =>
       checkedAnswer(await store.get(key, options), unlessVersion);
     return calls.run("reads", "get", ask, call);

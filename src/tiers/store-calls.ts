@@ -19,7 +19,8 @@ export type StoreOperation =
   | "activity put"
   | "activity delete"
   | "activity list"
-  | "purge";
+  | "purge"
+  | "keys";
 
 /** How long one call to the store may take, ms. */
 export interface StoreBudgets {

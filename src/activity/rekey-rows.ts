@@ -1,0 +1,54 @@
+/** Seals the properties of activity rows anew; see `partitions/rekey.ts`. */
+import { reseal, type Sealer } from "../envelope/sealer.ts";
+import { randomId, type Runtime } from "../runtime.ts";
+import type { AccountActivityStore, StoredActivity } from "../store/account-activity-store.ts";
+import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
+import { propertiesContext } from "./activity.ts";
+
+export interface RekeyRowsOptions {
+  readonly store: AccountActivityStore;
+  readonly sealer: Sealer;
+  readonly namespace: string;
+  readonly runtime: Runtime;
+  readonly emit: Emit;
+}
+
+const MAX_ATTEMPTS = 5;
+
+/** Pages of rows with properties, each with the work on it. */
+export function createRowsPass(options: RekeyRowsOptions) {
+  const { store, namespace } = options;
+  return {
+    async page(limit: number, cursor: string | undefined) {
+      const query = { keyPrefix: `${namespace}:`, limit, ...(cursor !== undefined && { cursor }) };
+      const page = await store.list(query);
+      const rows = page.rows.filter(({ row }) => row.sealedProperties !== undefined);
+      return { work: rows.map((stored) => () => resealRow(options, stored)), cursor: page.cursor };
+    },
+  };
+}
+
+async function resealRow(
+  options: RekeyRowsOptions,
+  listed: StoredActivity,
+): Promise<"resealed" | "skipped" | "unreadable" | "conflicts"> {
+  const { store, sealer, namespace, runtime, emit } = options;
+  const { accountKey } = listed.row;
+  let stored: StoredActivity | undefined = listed;
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    const sealed = stored?.row.sealedProperties;
+    if (!stored || sealed === undefined) return "skipped";
+    // A database may hand out text where bytes were.
+    const bytes = sealed instanceof Uint8Array ? sealed : new Uint8Array();
+    const sealedProperties = await reseal(sealer, bytes, propertiesContext(namespace, accountKey));
+    if (sealedProperties === undefined) return "skipped";
+    if (typeof sealedProperties === "string") {
+      emit({ type: "record-unreadable", partition: partitionLabel(accountKey), reason: sealedProperties });
+      return "unreadable";
+    }
+    const how = { revision: randomId(runtime), ifRevision: stored.revision };
+    if ((await store.put({ ...stored.row, sealedProperties }, how)).stored) return "resealed";
+    stored = await store.get(accountKey);
+  }
+  return "conflicts";
+}
