@@ -22,7 +22,7 @@ export type { KeyEntry, KeyRing, KeyRingOptions } from "./envelope/key-ring.ts";
 export { reloadingKeys, reloadingKeysFromFile } from "./envelope/reloading-keys.ts";
 export type { ReloadingKeys, ReloadingKeysOptions } from "./envelope/reloading-keys.ts";
 export { keysFromWrapped } from "./envelope/wrapped-keys.ts";
-export type { GraceProblem, KeySource, WrappedKeysOptions } from "./envelope/wrapped-keys.ts";
+export type { GraceProblem, KeySource, LoadOptions, WrappedKeysOptions } from "./envelope/wrapped-keys.ts";
 export { newWrappedKey } from "./envelope/new-wrapped-key.ts";
 export type { NewWrappedKeyOptions } from "./envelope/new-wrapped-key.ts";
 export { keyRingWrapper } from "./envelope/key-ring-wrapper.ts";

@@ -6,6 +6,7 @@ import type { KeyRing } from "./key-ring.ts";
 import { checkedRing } from "./reloading-keys.ts";
 import type { ReloadingKeys } from "./reloading-keys.ts";
 import { callProvider } from "./wrapper-calls.ts";
+import type { GraceProblem } from "./wrapped-keys.ts";
 
 /** A ring that changes. What it says of itself is of the ring it is at that moment. */
 export interface LiveKeyRing extends KeyRing {
@@ -66,7 +67,7 @@ export function createLiveRing(keys: ReloadingKeys, { runtime, emit }: LiveRingO
 
   async function loadOnce(): Promise<boolean> {
     try {
-      return take(checkedRing(await loaded(keys, runtime), "load"));
+      return take(checkedRing(await loaded(keys, { runtime, emit }), "load"));
     } catch (error) {
       emit({ type: "keys-not-reloaded", error });
       throw error;
@@ -123,11 +124,12 @@ export function createLiveRing(keys: ReloadingKeys, { runtime, emit }: LiveRingO
 }
 
 /** Within a budget, and with an error that can be shown: whoever keeps keys may have put some into theirs. */
-async function loaded(keys: ReloadingKeys, runtime: Runtime): Promise<KeyRing> {
+async function loaded(keys: ReloadingKeys, { runtime, emit }: LiveRingOptions): Promise<KeyRing> {
   const calls = { wrapper: { name: "reload" }, budgetMs: LOAD_BUDGET_MS, runtime };
   const answer = await callProvider(calls, "loading the keys", async () => {
     try {
-      return { ring: await keys.load() };
+      const onGrace = (problem: GraceProblem): void => emit({ type: "keys-in-grace", ...problem });
+      return { ring: await keys.load({ onGrace }) };
     } catch (error) {
       if (error instanceof OptionsError || error instanceof TokenkeepError) return { error };
       throw error;

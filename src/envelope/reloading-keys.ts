@@ -3,6 +3,7 @@ import { checkOptionNames, checkedPositive, MAX_TIMER_MS } from "../checks.ts";
 import { OptionsError } from "../errors.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { keysFromFile } from "./providers.ts";
+import type { LoadOptions } from "./wrapped-keys.ts";
 
 const KNOWN_OPTIONS = new Set(["load", "everyMs"]);
 const KNOWN_FILE_OPTIONS = new Set(["everyMs"]);
@@ -10,8 +11,11 @@ const DEFAULT_EVERY_MS = 60_000;
 
 /** What {@link reloadingKeys} is made from. A `KeySource`, e.g. of `keysFromWrapped`, fits. */
 export interface ReloadingKeysOptions {
-  /** The key ring as it is now. May throw: then the last one serves on. Waited for no longer than 30 seconds. */
-  readonly load: () => KeyRing | Promise<KeyRing>;
+  /**
+   * The key ring as it is now. May throw: then the last one serves on. Waited for no longer than 30 seconds.
+   * What `onGrace` is told becomes the event `keys-in-grace`.
+   */
+  readonly load: (options: LoadOptions) => KeyRing | Promise<KeyRing>;
   /** How long after a load the next one is made, at most, ms. Default one minute. */
   readonly everyMs?: number;
 }
@@ -24,7 +28,7 @@ export interface ReloadingKeysOptions {
 export interface ReloadingKeys {
   /** As they were first loaded. */
   readonly ring: KeyRing;
-  readonly load: () => KeyRing | Promise<KeyRing>;
+  readonly load: (options: LoadOptions) => KeyRing | Promise<KeyRing>;
   readonly everyMs: number;
 }
 
@@ -38,8 +42,8 @@ export async function reloadingKeys(options: ReloadingKeysOptions): Promise<Relo
   if (typeof load !== "function") throw new OptionsError("load", "must be a function");
   const everyMs = checkedEvery(options.everyMs);
   // Called as a method: a source may be an object of somebody's own.
-  const loadAgain = (): KeyRing | Promise<KeyRing> => options.load();
-  return Object.freeze({ ring: checkedRing(await loadAgain(), "load"), load: loadAgain, everyMs });
+  const loadAgain = (how: LoadOptions): KeyRing | Promise<KeyRing> => options.load(how);
+  return Object.freeze({ ring: checkedRing(await loadAgain({}), "load"), load: loadAgain, everyMs });
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from "node:crypto";
 
-import { checkOptionNames, checkedFunction, checkedPositive, checkedRuntime } from "../checks.ts";
+import { checkOptionNames, checkedPositive, checkedRuntime } from "../checks.ts";
 import { TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import type { KeyRing } from "./key-ring.ts";
@@ -13,7 +13,7 @@ import type { KeyWrapper, WrappedKey } from "./key-wrapper.ts";
 import { callProvider, checkedBudget, checkWrapper, refusal, unwrapKey } from "./wrapper-calls.ts";
 import type { WrapperCalls } from "./wrapper-calls.ts";
 
-const KNOWN_OPTIONS = new Set(["wrapper", "keys", "budgetMs", "refreshMs", "graceMs", "onGrace", "runtime"]);
+const KNOWN_OPTIONS = new Set(["wrapper", "keys", "budgetMs", "refreshMs", "graceMs", "runtime"]);
 const DEFAULT_REFRESH_MS = 3_600_000;
 const DEFAULT_GRACE_MS = 86_400_000;
 
@@ -33,13 +33,17 @@ export interface WrappedKeysOptions {
   readonly refreshMs?: number;
   /** How much longer kept keys serve while the provider does not answer. Default 24 hours. */
   readonly graceMs?: number;
-  /** Told at every load that was answered from kept keys, because the provider does not answer. */
-  readonly onGrace?: (problem: GraceProblem) => void;
   /** For tests. Default: the system's. */
   readonly runtime?: Runtime;
 }
 
-/** What {@link WrappedKeysOptions.onGrace} is told. */
+/** The options of {@link KeySource.load}. */
+export interface LoadOptions {
+  /** Told where kept keys serve, because the provider, or the text of the keys, cannot be had. */
+  readonly onGrace?: (problem: GraceProblem) => void;
+}
+
+/** What {@link LoadOptions.onGrace} is told. */
 export interface GraceProblem {
   /** `ERR_KEYS_UNAVAILABLE`. */
   readonly error: TokenkeepError;
@@ -55,7 +59,7 @@ export interface KeySource {
    * Throws a {@link TokenkeepError}: `ERR_KEYS_UNAVAILABLE` (retryable) or `ERR_KEYS_REFUSED`; and an
    * {@link OptionsError} where the keys are not of the right form.
    */
-  load(): Promise<KeyRing>;
+  load(options?: LoadOptions): Promise<KeyRing>;
 }
 
 /**
@@ -67,18 +71,27 @@ export interface KeySource {
  * and then; a ring that is never loaded anew stays as it is.
  */
 export function keysFromWrapped(options: WrappedKeysOptions): KeySource {
-  const ring = wrappedRing(checkedOptions(options));
-  let loading: Promise<KeyRing> | undefined;
+  const load = wrappedRing(checkedOptions(options));
+  let loading: Promise<Loaded> | undefined;
   return Object.freeze({
-    load: () => (loading ??= ring.load().finally(() => (loading = undefined))),
+    async load({ onGrace }: LoadOptions = {}) {
+      loading ??= load().finally(() => (loading = undefined));
+      const { ring, problem } = await loading;
+      if (problem !== undefined) onGrace?.(problem);
+      return ring;
+    },
   });
+}
+
+interface Loaded {
+  readonly ring: KeyRing;
+  readonly problem: GraceProblem | undefined;
 }
 
 interface Settings extends WrapperCalls {
   readonly keys: () => string | Promise<string>;
   readonly refreshMs: number;
   readonly graceMs: number;
-  readonly onGrace: ((problem: GraceProblem) => void) | undefined;
 }
 
 /** A key that has been unwrapped. Rings share it, so that its end is the end of it in all of them. */
@@ -88,7 +101,7 @@ interface Held {
   confirmedAtMs: number;
 }
 
-function wrappedRing(settings: Settings): KeySource {
+function wrappedRing(settings: Settings): () => Promise<Loaded> {
   const { runtime, refreshMs, graceMs } = settings;
   let entries: readonly WrappedKey[] | undefined;
   const heldKeys = new Map<string, Held>();
@@ -97,7 +110,7 @@ function wrappedRing(settings: Settings): KeySource {
   const remainingOf = (held: Held | undefined): number =>
     held?.key === undefined ? 0 : refreshMs + graceMs - ageOf(held);
 
-  async function load(): Promise<KeyRing> {
+  async function load(): Promise<Loaded> {
     const outages: TokenkeepError[] = [];
     entries = await readEntries(outages);
     const names = entries.map(formatWrappedKey);
@@ -121,11 +134,9 @@ function wrappedRing(settings: Settings): KeySource {
     for (const name of heldKeys.keys()) if (!names.includes(name)) heldKeys.delete(name);
     const keys = names.map((name) => heldKeys.get(name)!);
     const [error] = outages;
-    if (error !== undefined) settings.onGrace?.({ error, remainingMs: Math.min(...keys.map(remainingOf)) });
-    return ringOf(
-      entries.map(({ id }) => id),
-      keys,
-    );
+    const problem = error && { error, remainingMs: Math.min(...keys.map(remainingOf)) };
+    const ids = entries.map(({ id }) => id);
+    return { ring: ringOf(ids, keys), problem };
   }
 
   /** Where the text cannot be read, the last one serves. One that can be read and is wrong is an error. */
@@ -168,7 +179,7 @@ function wrappedRing(settings: Settings): KeySource {
     });
   }
 
-  return { load };
+  return load;
 }
 
 function isUnavailable(error: unknown): error is TokenkeepError {
@@ -188,7 +199,6 @@ function checkedOptions(options: WrappedKeysOptions): Settings {
     budgetMs: checkedBudget(given.budgetMs),
     refreshMs: checkedPositive(refreshMs, "refreshMs", DEFAULT_REFRESH_MS),
     graceMs: checkedPositive(graceMs, "graceMs", DEFAULT_GRACE_MS),
-    onGrace: checkedFunction(given.onGrace, "onGrace"),
     runtime: checkedRuntime(given.runtime),
   };
 }

@@ -58,6 +58,8 @@ export type TokenkeepEvent =
   | { readonly type: "keys-reloaded"; readonly sealingKeyId: string; readonly keyIds: readonly string[] }
   /** Keys could not be loaded anew; those from before are in use. */
   | { readonly type: "keys-not-reloaded"; readonly error: unknown }
+  /** Kept keys serve, because whoever unwraps them does not answer; after `remainingMs` they will be gone. */
+  | { readonly type: "keys-in-grace"; readonly error: unknown; readonly remainingMs: number }
   /** Sealing is off, as asked for by `keys: "unsealed"`. Once per cache. */
   | { readonly type: "unsealed" };
 

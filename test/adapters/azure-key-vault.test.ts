@@ -186,7 +186,6 @@ describe("a vault that does not answer", () => {
       const { source, wrapper, entry, runtime, dataKey } = await ringOf({
         refreshMs: HOUR,
         graceMs: HOUR,
-        onGrace: ({ error }) => grace.push(error.message),
       });
       vault.fault = fault;
       const atStart = await errorOf(keysFromWrapped({ wrapper, keys: entry }).load());
@@ -197,7 +196,7 @@ describe("a vault that does not answer", () => {
       const ring = await source.load();
       vault.fault = fault;
       await runtime.advance(HOUR);
-      await source.load();
+      await source.load({ onGrace: ({ error }) => grace.push(error.message) });
       expect(grace).toHaveLength(1);
       expect(ring.find("k")?.export()).toEqual(dataKey);
       await runtime.advance(HOUR);

@@ -42,13 +42,11 @@ const wrapper = () =>
 
 let world: World;
 let text: string;
-let grace: number;
 beforeEach(async () => {
   world = createWorld();
   vault.fault = undefined;
   vault.permissions.add("unwrapKey");
   text = await newWrappedKey(wrapper(), { id: "2026-11" });
-  grace = 0;
   vault.calls.length = 0;
 });
 
@@ -65,7 +63,6 @@ async function start(): Promise<VaultNode> {
     keys: () => text,
     refreshMs: HOUR,
     graceMs: HOUR,
-    onGrace: () => (grace += 1),
     runtime: clock,
   });
   // No copy in memory, so that each call opens what is in the store.
@@ -108,7 +105,9 @@ describe("a vault that is down", () => {
     vault.fault = { kind: "down" };
     web.clock.advance(HOUR);
     expect(await web.cache.reloadKeys()).toBe(false);
-    expect(grace).toBe(1);
+    expect(web.events).toMatchObject([
+      { type: "keys-in-grace", error: { code: "ERR_KEYS_UNAVAILABLE" }, remainingMs: expect.any(Number) },
+    ]);
     await silently(web, account);
 
     web.clock.advance(HOUR);
