@@ -25,6 +25,8 @@ export { keysFromWrapped } from "./envelope/wrapped-keys.ts";
 export type { GraceProblem, KeySource, LoadOptions, WrappedKeysOptions } from "./envelope/wrapped-keys.ts";
 export { newWrappedKey } from "./envelope/new-wrapped-key.ts";
 export type { NewWrappedKeyOptions } from "./envelope/new-wrapped-key.ts";
+export { rewrapKeys } from "./envelope/rewrap-keys.ts";
+export type { RewrapKeysOptions } from "./envelope/rewrap-keys.ts";
 export { keyRingWrapper } from "./envelope/key-ring-wrapper.ts";
 export type { KeyWrapper, KeyWrapperCall, UnwrapCall, WrapAnswer } from "./envelope/key-wrapper.ts";
 export { keysFromEnv, keysFromFile, writeNewKeyFile } from "./envelope/providers.ts";

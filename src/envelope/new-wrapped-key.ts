@@ -7,6 +7,7 @@ import { KEY_BYTES, KEY_ID_RULE } from "./key-ring.ts";
 import { formatWrappedKey } from "./key-wrapper.ts";
 import type { KeyWrapper } from "./key-wrapper.ts";
 import { checkedBudget, checkWrapper, refusal, unwrapKey, wrapKey } from "./wrapper-calls.ts";
+import type { WrapperCalls } from "./wrapper-calls.ts";
 
 const KNOWN_OPTIONS = new Set(["id", "budgetMs", "runtime"]);
 
@@ -39,13 +40,18 @@ export async function newWrappedKey(
   const calls = { wrapper, budgetMs: checkedBudget(options.budgetMs), runtime };
   const dataKey = runtime.randomBytes(KEY_BYTES);
   try {
-    const entry = { id, ...(await wrapKey(calls, dataKey)) };
-    const unwrapped = (await unwrapKey(calls, entry)).export();
-    const isSame = unwrapped.equals(dataKey);
-    unwrapped.fill(0);
-    if (!isSame) throw refusal(wrapper, `unwrapping key ${id}`, "gave another key than it had wrapped");
-    return formatWrappedKey(entry);
+    return await wrappedEntry(calls, id, dataKey);
   } finally {
     dataKey.fill(0);
   }
+}
+
+/** The entry of a data key, wrapped, and unwrapped again to see that it can be. */
+export async function wrappedEntry(calls: WrapperCalls, id: string, dataKey: Uint8Array): Promise<string> {
+  const entry = { id, ...(await wrapKey(calls, dataKey)) };
+  const unwrapped = (await unwrapKey(calls, entry)).export();
+  const isSame = unwrapped.equals(dataKey);
+  unwrapped.fill(0);
+  if (isSame) return formatWrappedKey(entry);
+  throw refusal(calls.wrapper, `unwrapping key ${id}`, "gave another key than it had wrapped");
 }

@@ -5,6 +5,7 @@ import { azureKeyVault } from "../../src/adapters/azure-key-vault.ts";
 import type { AzureKeyVaultOptions } from "../../src/adapters/azure-key-vault.ts";
 import type { KeyWrapper } from "../../src/envelope/key-wrapper.ts";
 import { newWrappedKey } from "../../src/envelope/new-wrapped-key.ts";
+import { rewrapKeys } from "../../src/envelope/rewrap-keys.ts";
 import { keysFromWrapped } from "../../src/envelope/wrapped-keys.ts";
 import type { WrappedKeysOptions } from "../../src/envelope/wrapped-keys.ts";
 import { OptionsError, TokenkeepError } from "../../src/errors.ts";
@@ -119,6 +120,15 @@ describe("a data key", () => {
     const ring = await keysFromWrapped({ wrapper, keys: `${newEntry} ${entry}` }).load();
     expect(ring.find("k")?.export()).toEqual(dataKey);
     expect(vault.calls).toEqual([`unwrapkey ${name}/${newer}`, `unwrapkey ${name}/${version}`]);
+  });
+
+  test("wrapped anew needs the old version no more", async () => {
+    const { name, version, wrapper, entry, dataKey } = await ringOf();
+    const newer = vault.rotate(name);
+    const keys = await rewrapKeys(entry, { from: wrapper });
+    expect(keys.startsWith(`k:${newer}:`)).toBe(true);
+    vault.setAttributes(name, version, { enabled: false });
+    expect((await keysFromWrapped({ wrapper, keys }).load()).find("k")?.export()).toEqual(dataKey);
   });
 
   test("opens under a version that has expired, as the vault itself allows", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { OptionsError, TokenkeepError } from "../../src/errors.ts";
 import type { KeySource, WrappedKeysOptions } from "../../src/envelope/wrapped-keys.ts";
 import { keysFromWrapped } from "../../src/envelope/wrapped-keys.ts";
+import { rewrapKeys } from "../../src/envelope/rewrap-keys.ts";
 import { newWrappedKey } from "../../src/envelope/new-wrapped-key.ts";
 import { keyRingWrapper } from "../../src/envelope/key-ring-wrapper.ts";
 import { createKeyRing, generateKey, parseKeys } from "../../src/envelope/key-ring.ts";
@@ -324,6 +325,45 @@ describe("a new wrapped key", () => {
       wrapper.wrap = async () => ({ wrapped: KEY_ONE, keyVersion: keyVersion as string });
       expect(await errorOf(newWrappedKey(wrapper))).toMatchObject({ code: "ERR_KEYS_REFUSED" });
     }
+  });
+});
+
+describe("keys that are wrapped anew", () => {
+  test("are the same keys under the same ids, and only the new wrapper is needed from then on", async () => {
+    const { wrapper, text } = await setting();
+    const to = keyRingWrapper(RING);
+    const anew = await rewrapKeys(`${text} # yesterday's`, { from: wrapper, to });
+    expect(anew).toMatch(/^new:one:[\w-]+\nold:one:[\w-]+$/);
+    const ring = await keysFromWrapped({ wrapper: to, keys: anew }).load();
+    expect(ring.keyIds.map((id) => ring.find(id)?.export())).toEqual(wrapper.dataKeys);
+    for (const bytes of wrapper.handedOver) expect(bytes.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("by default stay with who has wrapped them", async () => {
+    const { wrapper, text } = await setting();
+    expect(await rewrapKeys(text, { from: wrapper })).toBe(text); // key wrapping of RFC 3394 is the same each time
+  });
+
+  test("are taken by a running process as what they are: the keys it has", async () => {
+    const made = await setting({ wrapper: keyRingWrapper(RING) });
+    const from = made.wrapper;
+    made.text = await rewrapKeys(made.text, { from, to: keyRingWrapper(RING) });
+    const first = await made.source.load();
+    made.text = await rewrapKeys(made.text, { from: keyRingWrapper(RING) });
+    const second = await made.source.load();
+    for (const id of ["new", "old"]) expect(second.find(id)?.equals(first.find(id)!)).toBe(true);
+  });
+
+  test("are all or nothing, and need two wrappers that are ones", async () => {
+    const { wrapper, text } = await setting();
+    wrapper.fault = "down";
+    expect(await errorOf(rewrapKeys(text, { from: wrapper }))).toMatchObject({
+      code: "ERR_KEYS_UNAVAILABLE",
+    });
+    await expect(rewrapKeys(text, { from: {} as never })).rejects.toThrow("from");
+    await expect(rewrapKeys(text, { from: wrapper, to: {} as never })).rejects.toThrow("to");
+    await expect(rewrapKeys(text, { form: wrapper } as never)).rejects.toThrow("form");
+    await expect(rewrapKeys("a:b", { from: wrapper })).rejects.toThrow("text");
   });
 });
 
