@@ -6,7 +6,7 @@ import { ROOT, type PackageJson } from "./tree.ts";
 
 /** Packages and Node modules beyond {@link HARMLESS} that an entry may reach; another is a leak. */
 export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
-  ".": ["@azure/msal-node", "lru-cache"],
+  ".": ["@azure/msal-node", "cockatiel", "lru-cache"],
   "./memory": [],
   "./sqlite": ["node:sqlite"],
   "./filesystem": [],

@@ -72,32 +72,3 @@ export function testWrapper(): TestWrapper {
   };
   return wrapper;
 }
-
-/** Everything a log could make of a value, followed to its end. */
-export function printed(value: unknown): string {
-  const seen = new Set<unknown>();
-  const texts: string[] = [];
-  for (let error = value; error instanceof Error && !seen.has(error); error = error.cause) {
-    seen.add(error);
-    texts.push(String(error.stack), inspect(error, { depth: 20, showHidden: true, getters: true }));
-    texts.push(JSON.stringify(error, Object.getOwnPropertyNames(error)));
-  }
-  return [inspect(value, { depth: 20, showHidden: true, getters: true }), ...texts].join("\n");
-}
-
-/** The forms in which a key could stand in a text. */
-export function formsOfKey(key: Uint8Array): readonly string[] {
-  const bytes = Buffer.from(key);
-  const list = [...bytes].slice(0, 8);
-  return [
-    bytes.toString("base64").replace(/=+$/, ""),
-    bytes.toString("base64url"),
-    bytes.toString("hex"),
-    list.join(","),
-    list.join(", "),
-    bytes
-      .toString("hex")
-      .replace(/(..)(?=.)/g, "$1 ")
-      .slice(0, 23),
-  ];
-}
