@@ -31,6 +31,7 @@ export { keyRingWrapper } from "./envelope/key-ring-wrapper.ts";
 export type { KeyWrapper, KeyWrapperCall, UnwrapCall, WrapAnswer } from "./envelope/key-wrapper.ts";
 export { keysFromEnv, keysFromFile, writeNewKeyFile } from "./envelope/providers.ts";
 
+export { claimsChallenge } from "./client/claims-challenge.ts";
 export { appPartition, oboPartition, userPartition } from "./client/partitions.ts";
 export type { PartitionOwner } from "./client/partitions.ts";
 export type { Partition, PartitionKind } from "./partitions/partition.ts";

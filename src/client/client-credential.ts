@@ -10,6 +10,7 @@ import { answerOrRun } from "./answer.ts";
 import { askUnderLease, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
 import { checkedRequest } from "./client-options.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
+import { isEmptyObject } from "./silent-flow.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
 
@@ -18,7 +19,14 @@ interface AppFlow extends CachedFlow {
 }
 
 /** Fields that change nothing about which cached token answers; any other is left to MSAL to judge. */
-const PLAIN_FIELDS = new Set(["scopes", "authority", "correlationId", "azureCloudOptions", "skipCache"]);
+const PLAIN_FIELDS = new Set([
+  "scopes",
+  "authority",
+  "correlationId",
+  "azureCloudOptions",
+  "skipCache",
+  "claims",
+]);
 
 /**
  * The application's own token for one tenant. With the store down the identity provider is asked instead: an
@@ -59,7 +67,7 @@ function prepare(context: ConfidentialContext, request: ClientCredentialRequest)
       authority: authority.canonical,
       correlationId,
     },
-    mayUseCache: hasOnly(request, PLAIN_FIELDS) && !request.skipCache,
+    mayUseCache: hasOnly(request, PLAIN_FIELDS) && !request.skipCache && isEmptyObject(request.claims),
     flightKey: () => JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]),
   };
 }
@@ -94,6 +102,6 @@ function keep(
     signsIn: false,
     base,
     mine,
-    strengthens: false,
+    strengthens: !isEmptyObject(app.request.claims),
   });
 }

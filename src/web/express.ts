@@ -3,6 +3,7 @@ import type { AccountRef } from "../activity/account-ref.ts";
 import { needsSignIn } from "../activity/outcome.ts";
 import { checkOptionNames } from "../checks.ts";
 import { OptionsError, TokenkeepError } from "../errors.ts";
+import { isAcquisitionError } from "../msal/acquisition-error.ts";
 import { statusOf } from "./http-status.ts";
 import { addFlow, isRepeat, type SessionHandle } from "./session.ts";
 import type { BeginSignIn, SignIn } from "./sign-in.ts";
@@ -54,9 +55,9 @@ export interface ExpressSignIn<Req, Res> {
    */
   readonly guard: Handler<Req, Res>;
   /**
-   * The error handler, after the routes: where only the user can help, a page visit is sent to sign in with
-   * the provider's claims challenge, once per page; every other error goes on with a `statusCode`: 400 for a bad or stale sign-in, 401
-   * where somebody must sign in, 503 to try again.
+   * The error handler, after the routes: where only the user can help, a page visit is sent to sign in, once per
+   * page, with what was asked for, the provider's claims challenge and the user's name; every other error goes on
+   * with a `statusCode`: 400 for a bad or stale sign-in, 401 where somebody must sign in, 503 to try again.
    */
   readonly errors: (error: unknown, req: Req, res: Res, next: ExpressNext) => Promise<void>;
   /** The account of a request that the guard let pass. */
@@ -76,9 +77,15 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
     (req, res, next) =>
       work(req, res, next).catch((error: unknown) => next(withStatus(error)));
 
-  async function redirectToProvider(req: Req, res: Res, request: BeginSignIn): Promise<void> {
+  async function redirectToProvider(
+    req: Req,
+    res: Res,
+    request: BeginSignIn,
+    loaded?: SessionHandle,
+  ): Promise<void> {
     const begun = await signIn.beginSignIn({ ...request, ...options.request?.(req) });
-    const current = await session(req, res);
+    // A session that was changed must be the one that is saved: it may be another object each time it is loaded.
+    const current = loaded ?? (await session(req, res));
     addFlow(current, begun.flow);
     await current.save();
     res.redirect(302, begun.url);
@@ -112,9 +119,7 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
     }
     current.challenged = pageOf(req);
     delete current.cameBack;
-    const { claims } = error as { claims?: unknown };
-    const asked = typeof claims === "string" && claims !== "" ? { claims } : {};
-    await redirectToProvider(req, res, { returnTo: req.originalUrl, ...asked });
+    await redirectToProvider(req, res, { returnTo: req.originalUrl, ...challengeOf(error) }, current);
   }
 
   return {
@@ -146,6 +151,19 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
       if (!account) throw new TokenkeepError("ERR_ACCOUNT_MISSING", "this route is not behind the guard");
       return account;
     },
+  };
+}
+
+/** What the next sign-in must ask for, so that what has failed works afterwards. */
+function challengeOf(error: unknown): BeginSignIn {
+  const { claims } = error as { claims?: unknown };
+  const asked = typeof claims === "string" && claims !== "" ? { claims } : {};
+  if (!isAcquisitionError(error)) return asked;
+  const loginHint = error.account?.username;
+  return {
+    ...asked,
+    ...(error.scopes.length > 0 && { extraScopesToConsent: error.scopes }),
+    ...(loginHint && { loginHint }),
   };
 }
 

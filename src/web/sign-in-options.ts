@@ -5,7 +5,7 @@ import type { BeginSignIn, CompleteSignIn, SignInOptions } from "./sign-in.ts";
 const DEFAULT_FLOW_TTL_MS = 600_000;
 const KNOWN_OPTIONS = new Set(["client", "redirectUri", "scopes", "flowTtlMs"]);
 const TEXTS = ["prompt", "loginHint", "domainHint", "claims", "authority"] as const;
-const REQUEST = new Set<string>(["returnTo", "scopes", ...TEXTS]);
+const REQUEST = new Set<string>(["returnTo", "scopes", "extraScopesToConsent", ...TEXTS]);
 
 /** The options with their defaults. @throws {OptionsError} naming the option */
 export function resolveSignInOptions(options: SignInOptions): Required<SignInOptions> {
@@ -37,6 +37,7 @@ function checkClient(client: Partial<SignInOptions["client"]> | undefined): void
 export function checkBeginSignIn(request: BeginSignIn): void {
   checkOptionNames(request, REQUEST, "beginSignIn", "request");
   checkTexts(request.scopes, "request.scopes");
+  checkTexts(request.extraScopesToConsent, "request.extraScopesToConsent");
   for (const name of TEXTS) checkText(request[name], `request.${name}`);
 }
 

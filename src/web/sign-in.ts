@@ -28,6 +28,11 @@ export interface BeginSignIn {
   readonly returnTo?: string;
   /** More scopes than those of the options. */
   readonly scopes?: readonly string[];
+  /**
+   * Scopes that the user is asked to consent to now and that are wanted later, also of other APIs: a token is of one
+   * API only. The sign-in brings no token for them; `acquireTokenSilent` gets one afterwards.
+   */
+  readonly extraScopesToConsent?: readonly string[];
   /** How the identity provider asks, e.g. `select_account` or `consent` (OpenID Connect Core section 3.1.2.1). */
   readonly prompt?: string;
   /** The user name to fill in. */
@@ -116,6 +121,9 @@ export function createSignIn(options: SignInOptions): SignIn {
       nonce: flow.nonce,
       codeChallenge: createHash("sha256").update(flow.verifier).digest("base64url"),
       codeChallengeMethod: "S256",
+      ...(request.extraScopesToConsent && {
+        extraScopesToConsent: [...request.extraScopesToConsent],
+      }),
       ...(request.prompt && { prompt: request.prompt }),
       ...(request.loginHint && { loginHint: request.loginHint }),
       ...(request.domainHint && { domainHint: request.domainHint }),

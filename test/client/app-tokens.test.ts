@@ -71,6 +71,24 @@ describe("the application's own token", () => {
     expect(asked(world)).toBe(3);
   });
 
+  test("that was demanded with claims displaces the weaker one on every node, at once; no claims demand nothing", async () => {
+    const world = createWorld();
+    const [a, b] = [world.node(), world.node()];
+    const weak = await a.client.acquireTokenByClientCredential({ scopes: SCOPES });
+    const hit = await b.client.acquireTokenByClientCredential({ scopes: SCOPES, claims: "{}" });
+    expect(hit).toMatchObject({ accessToken: weak!.accessToken });
+    const again = await b.client.acquireTokenByClientCredential({ scopes: SCOPES, claims: "{}" });
+    expect(again!.metadata).toMatchObject({ cacheLevel: "L1" });
+    const claims = JSON.stringify({ access_token: { acrs: { essential: true, value: "c1" } } });
+    const strong = await a.client.acquireTokenByClientCredential({ scopes: SCOPES, claims });
+    expect(strong!.metadata).toMatchObject({ cacheRefreshReason: "force-refresh-or-claims" });
+    for (const { client } of [a, b]) {
+      const seen = await client.acquireTokenByClientCredential({ scopes: SCOPES });
+      expect(seen!.accessToken).toBe(strong!.accessToken);
+    }
+    expect(asked(world)).toBe(2);
+  });
+
   test("comes from the provider while the store is down", async () => {
     const world = createWorld();
     const link = chaosStore(world.store);

@@ -4,10 +4,15 @@ export interface Page {
   readonly url: string;
   readonly status: number;
   readonly body: unknown;
+  /** Where the account was picked, if that was on the way. */
+  readonly picker?: string;
 }
 
 export interface Browser {
+  /** As a script in a page asks. */
   get(url: string): Promise<Page>;
+  /** As a person goes to a page. */
+  visit(url: string): Promise<Page>;
   post(url: string, form?: Readonly<Record<string, string>>): Promise<Page>;
   /** Follows redirects until one leads to where `isThere` says; that address is not visited. */
   goUntil(url: string, isThere: (url: string) => boolean): Promise<string>;
@@ -21,6 +26,7 @@ export interface Browser {
 interface End {
   readonly url: string;
   readonly response: Response | undefined;
+  readonly picker?: string;
 }
 
 const MAX_REDIRECTS = 10;
@@ -59,7 +65,7 @@ export function createBrowser(): Browser {
       at = new URL(response.headers.get("location") ?? "", at).href;
       await response.arrayBuffer();
       if (stopAt(at)) return { url: at, response: undefined };
-      response = await send(at);
+      response = await send(at, { headers: init.headers ?? {} });
     }
     return { url: at, response };
   }
@@ -68,6 +74,8 @@ export function createBrowser(): Browser {
     return pageOf(await follow(url, {}));
   }
 
+  const AS_A_PERSON = { headers: { accept: "text/html" } };
+
   /** Picks `user` on the authority's page, which is not shown to whoever is signed in there. */
   async function pick(
     origin: string,
@@ -75,18 +83,19 @@ export function createBrowser(): Browser {
     user: string,
     stopAt?: (url: string) => boolean,
   ): Promise<End> {
-    const picker = await follow(`${origin}${path}`, {}, stopAt);
+    const picker = await follow(`${origin}${path}`, AS_A_PERSON, stopAt);
     if (picker.url.startsWith(origin)) return picker;
     const page = (await picker.response?.text()) ?? "";
     if (!page.includes(`value="${user.replaceAll("@", "&#64;")}"`) && !page.includes(`value="${user}"`)) {
       throw new Error(`the page at ${new URL(picker.url).pathname} does not offer the account: ${page}`);
     }
-    const form = { method: "POST", body: new URLSearchParams({ account: user }) };
-    return follow(picker.url, form, stopAt);
+    const form = { ...AS_A_PERSON, method: "POST", body: new URLSearchParams({ account: user }) };
+    return { ...(await follow(picker.url, form, stopAt)), picker: picker.url };
   }
 
   return {
     get,
+    visit: async (url) => pageOf(await follow(url, AS_A_PERSON)),
     post: async (url, form = {}) =>
       pageOf(await follow(url, { method: "POST", body: new URLSearchParams(form) })),
     goUntil: async (url, isThere) => (await follow(url, {}, isThere)).url,
@@ -99,9 +108,10 @@ export function createBrowser(): Browser {
 }
 
 async function pageOf(end: End): Promise<Page> {
-  const { url, response } = end;
+  const { url, response, picker } = end;
   if (!response) throw new Error("there is no page");
   const text = await response.text();
   const isJson = response.headers.get("content-type")?.includes("json") ?? false;
-  return { url, status: response.status, body: isJson ? (JSON.parse(text) as unknown) : text };
+  const body = isJson ? (JSON.parse(text) as unknown) : text;
+  return { url, status: response.status, body, ...(picker !== undefined && { picker }) };
 }

@@ -3,6 +3,7 @@ import {
   expressSignIn,
   type ExpressRequest,
   type ExpressResponse,
+  type SessionHandle,
   type SignInSession,
 } from "../../src/web/express.ts";
 import { createSignIn } from "../../src/web/sign-in.ts";
@@ -191,6 +192,46 @@ describe("the error handler", () => {
     const refused = { errorCode: "invalid_grant" };
     expect((await fail(refused)).redirect).toBeDefined();
     expect(await fail(refused)).toEqual({ error: { ...refused, statusCode: 401 } });
+  });
+
+  test("sends nobody round in a circle whose session is another object each time it is loaded", async () => {
+    const { node } = app();
+    const signIn = createSignIn({ client: node.client, redirectUri: "http://127.0.0.1:3000/back" });
+    let cookie: SignInSession = {};
+    const routes = expressSignIn({
+      signIn,
+      session() {
+        const loaded: SessionHandle = {
+          ...cookie,
+          save: () => void (cookie = { ...loaded }),
+          destroy: () => undefined,
+        };
+        return loaded;
+      },
+    });
+    const visit = async (): Promise<Outcome> => {
+      const outcome: Outcome = {};
+      const req = { method: "GET", query: {}, originalUrl: "/notes", headers: { accept: "text/html" } };
+      await routes.errors({ errorCode: "invalid_grant" }, req, response(outcome), next(outcome));
+      return outcome;
+    };
+    expect((await visit()).redirect?.status).toBe(302);
+    expect((await visit()).error).toMatchObject({ statusCode: 401 });
+  });
+
+  test("asks at the sign-in for the scopes and the user that a token was wanted for", async () => {
+    const { world, node, routes, run, fail, back, session } = app();
+    const begun = await run(routes.begin, { originalUrl: "/sign-in" });
+    await run(routes.complete, { originalUrl: await back(begun.redirect!.url) });
+    world.authority.requireConsent(ADA, "api://tasks/read");
+    const request = { account: session.account!, scopes: ["api://tasks/read"] };
+    const refused: unknown = await node.client.acquireTokenSilent(request).catch((error: unknown) => error);
+    const { redirect } = await fail(refused);
+    const query = new URL(redirect!.url).searchParams;
+    expect(query.get("scope")!.split(" ")).toEqual(expect.arrayContaining([...READ, "api://tasks/read"]));
+    expect(query.get("login_hint")).toBe(ADA);
+    await run(routes.complete, { originalUrl: await back(redirect!.url) });
+    expect((await node.client.acquireTokenSilent(request)).scopes).toEqual(["api://tasks/read"]);
   });
 
   test("sends a user to sign in each time their sign-in is ended, also from one page", async () => {

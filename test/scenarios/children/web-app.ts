@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { InteractionRequiredAuthError } from "@azure/msal-node";
 import express from "express";
 import { getIronSession } from "iron-session";
+import { claimsChallenge } from "../../../src/index.ts";
 import { expressSignIn, type SessionHandle } from "../../../src/web/express.ts";
 import { statusOf } from "../../../src/web/http-status.ts";
 import { createSignIn, type SignIn } from "../../../src/web/sign-in.ts";
@@ -39,6 +40,25 @@ app.get("/me", routes.guard, async (req, res) => {
   });
   res.json(served(result));
 });
+// Pages that send to sign in where only the user can help.
+app.get("/page", routes.guard, async (req, res) => {
+  const { scopes = settings.scopes.join(" ") } = req.query as { scopes?: string };
+  const account = routes.account(req);
+  res.json(served(await client.acquireTokenSilent({ account, scopes: scopes.split(" ") })));
+});
+app.get("/profile", routes.guard, async (req, res) => {
+  const request = { account: routes.account(req), scopes: [...settings.scopes] };
+  let result = await client.acquireTokenSilent(request);
+  let response = await callApi(result.accessToken);
+  const claims = response.status === 401 && claimsChallenge(response.headers.get("www-authenticate"));
+  if (claims) {
+    result = await client.acquireTokenSilent({ ...request, claims });
+    response = await callApi(result.accessToken);
+  }
+  if (!response.ok) throw Object.assign(new Error("the API refused"), { statusCode: 502 });
+  res.json({ ...served(result), profile: (await response.json()) as unknown });
+});
+app.use(["/page", "/profile"], routes.errors);
 // Step-up: the claims that a failed acquisition, here or in the worker, was answered with.
 app.get("/step-up", routes.guard, async (req, res) => {
   const { homeAccountId, username } = routes.account(req);
@@ -78,6 +98,10 @@ serveCommands(
   },
 );
 process.send?.({ ready: origin });
+
+function callApi(token: string): Promise<Response> {
+  return fetch(`${settings.apiOrigin}/profile`, { headers: { authorization: `Bearer ${token}` } });
+}
 
 /** Some providers give refresh tokens only where the user is asked. */
 function prompting(inner: SignIn): SignIn {
