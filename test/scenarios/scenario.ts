@@ -1,5 +1,5 @@
 /** A scenario: one authority, one SQLite file, real processes; and what must hold in every one of them. */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -53,8 +53,13 @@ export interface Scenario {
   /** The SQLite file, or the folder. */
   readonly storePath: string;
   readonly api: ProfileApi;
-  readonly webApp: (settings?: Partial<ChildSettings>) => Promise<WebApp>;
-  readonly worker: (settings?: Partial<ChildSettings>) => Promise<Worker>;
+  /** `keys` are what this process has in its environment; default: the scenario's. */
+  readonly webApp: (settings?: Partial<ChildSettings>, keys?: string) => Promise<WebApp>;
+  readonly worker: (settings?: Partial<ChildSettings>, keys?: string) => Promise<Worker>;
+  /** The scenario's own keys, as text. */
+  readonly keys: string;
+  /** Writes a file of keys, whole, in place of one of the same name. @returns its path */
+  readonly writeKeys: (name: string, keys: string) => string;
   readonly browser: () => Browser;
   /** Every record, opened with the keys. */
   readonly records: () => Promise<Lying[]>;
@@ -123,6 +128,8 @@ export async function buildStage({ store, ...options }: ScenarioOptions = {}): P
   const storePath = join(folder, store === "filesystem" ? "tokens" : "tokens.db");
   const place: StorePlace = { storePath, ...(store && { store }) };
   const keys = generateKey(systemRuntime);
+  /** Everybody's: each opens something, and none may lie anywhere. */
+  const allKeys = new Set([keys]);
   const authority = createLocalAuthority(options);
   const listener = await authority.listen();
   const api = await startProfileApi(authority);
@@ -133,6 +140,7 @@ export async function buildStage({ store, ...options }: ScenarioOptions = {}): P
   async function start(
     program: "web-app" | "worker",
     own: Partial<ChildSettings> = {},
+    itsKeys = keys,
   ): Promise<ChildHandle> {
     const settings: ChildSettings = {
       auth: authority.msalAuth("organizations", DEFAULT_CLIENT_IDS.web),
@@ -144,23 +152,32 @@ export async function buildStage({ store, ...options }: ScenarioOptions = {}): P
       ...own,
     };
     unsealed ||= settings.unsealed ?? false;
-    const child = await startProcess(program, settings, keys);
+    const child = await startProcess(program, settings, itsKeys);
+    allKeys.add(itsKeys);
     children.push(child);
     return child;
   }
 
-  const records = (): Promise<Lying[]> => openRecords(place, unsealed ? "unsealed" : keys);
+  const records = (): Promise<Lying[]> => openRecords(place, unsealed ? "unsealed" : entriesOf(allKeys));
   const scenario: Scenario = {
     authority,
     storePath,
     api,
     browser: createBrowser,
-    async webApp(own) {
-      const child = await start("web-app", own);
+    keys,
+    writeKeys(name, text) {
+      const path = join(folder, name);
+      writeFileSync(`${path}.new`, text, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+      allKeys.add(text);
+      return path;
+    },
+    async webApp(own, itsKeys) {
+      const child = await start("web-app", own, itsKeys);
       return { ...child, origin: child.ready };
     },
-    async worker(own) {
-      const child = await start("worker", own);
+    async worker(own, itsKeys) {
+      const child = await start("worker", own, itsKeys);
       return { ...child, run: () => child.ask("run"), accounts: () => child.ask("accounts") };
     },
     records,
@@ -176,7 +193,7 @@ export async function buildStage({ store, ...options }: ScenarioOptions = {}): P
     scenario,
     printed,
     leaks() {
-      const secrets = [...authority.issued, keys, ...keyTexts(keys)];
+      const secrets = [...authority.issued, ...allKeys, ...keyTexts([...allKeys].join(" "))];
       const logs = Buffer.from(printed());
       return Promise.resolve({ store: leaksIn(rawStore(place), secrets), logs: leaksIn(logs, secrets) });
     },
@@ -190,6 +207,13 @@ export async function buildStage({ store, ...options }: ScenarioOptions = {}): P
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** One key for each id: of two, the one that was there first. */
+function entriesOf(texts: Iterable<string>): string {
+  const entries = [...texts].flatMap((text) => text.split(/[\s,]+/)).filter(Boolean);
+  const byId = new Map(entries.toReversed().map((entry) => [entry.split(":", 1)[0], entry]));
+  return [...byId.values()].join("\n");
 }
 
 /** The key without its id. */

@@ -6,9 +6,12 @@ import {
   createConfidentialClient,
   createTokenCache,
   keysFromEnv,
+  reloadingKeysFromFile,
   type ClientRole,
   type ConfidentialClient,
+  type RekeyOptions,
   type TokenCache,
+  type TokenCacheOptions,
   type TokenResult,
 } from "../../../src/index.ts";
 import {
@@ -38,7 +41,7 @@ export function startChild(role: ClientRole): Child {
   store.backplane.subscribe((message) => log("message from another process", message));
   const cache = createTokenCache<never>({
     store,
-    keys: settings.unsealed ? "unsealed" : keysFromEnv(KEYS_VARIABLE),
+    keys: keysOf(settings),
     ...(settings.coherenceBoundMs && { coherenceBoundMs: settings.coherenceBoundMs }),
     onEvent: (event) => log("event", event),
   });
@@ -58,6 +61,21 @@ export function startChild(role: ClientRole): Child {
     requestTimeoutMs: 600_000,
   });
   return { settings, cache, client };
+}
+
+function keysOf({ unsealed, keysFile }: ChildSettings): NonNullable<TokenCacheOptions["keys"]> {
+  if (unsealed) return "unsealed";
+  // So seldom by itself that only what the scenario is about makes it do so.
+  return keysFile ? reloadingKeysFromFile(keysFile, { everyMs: 86_400_000 }) : keysFromEnv(KEYS_VARIABLE);
+}
+
+/** What an operator does with keys, in whichever process. */
+export function keyCommands(cache: TokenCache<never>) {
+  return {
+    "reload-keys": () => cache.reloadKeys(),
+    rekey: (options: unknown) => cache.rekey(options as RekeyOptions),
+    purge: () => cache.purgeExpired(),
+  };
 }
 
 /** Answers commands of the parent process until it is told to stop; then the process ends by itself. */

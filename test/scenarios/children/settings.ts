@@ -13,6 +13,8 @@ export interface ChildSettings {
   /** How long a call waits for another process's lock on the store, ms. */
   readonly lockTimeoutMs: number;
   readonly coherenceBoundMs?: number;
+  /** A file with the keys, read again at the command `reload-keys` and when a key id is not there. */
+  readonly keysFile?: string;
   /** For the tests of the harness itself: tokens are stored in clear. */
   readonly unsealed?: boolean;
   /** Scopes asked for at sign-in and, unless a request names others, silently. */

@@ -8,7 +8,7 @@ import { claimsChallenge } from "../../../src/index.ts";
 import { expressSignIn, type SessionHandle } from "../../../src/web/express.ts";
 import { statusOf } from "../../../src/web/http-status.ts";
 import { createSignIn, type SignIn } from "../../../src/web/sign-in.ts";
-import { log, serveCommands, served, startChild } from "./child.ts";
+import { keyCommands, log, serveCommands, served, startChild } from "./child.ts";
 
 const { settings, cache, client } = startChild("web");
 const app = express();
@@ -87,6 +87,7 @@ app.use((error: unknown, req: express.Request, res: express.Response, _next: exp
 
 serveCommands(
   {
+    ...keyCommands(cache),
     // For the tests of the harness itself: what a scenario must notice.
     say: (text) => log("said", text),
     reject: () => void Promise.reject(new Error("nobody handles this")),

@@ -1,7 +1,7 @@
 /** A background worker in a process of its own: on command it acts for every user who has tokens. */
 import { InteractionRequiredAuthError } from "@azure/msal-node";
 import type { AccountActivity } from "../../../src/index.ts";
-import { log, serveCommands, served, startChild } from "./child.ts";
+import { keyCommands, log, serveCommands, served, startChild } from "./child.ts";
 import type { Run } from "./settings.ts";
 
 const { settings, cache, client } = startChild("worker");
@@ -37,5 +37,5 @@ async function accounts(): Promise<unknown[]> {
   return all;
 }
 
-serveCommands({ run, accounts }, () => cache.close());
+serveCommands({ run, accounts, ...keyCommands(cache) }, () => cache.close());
 process.send?.({ ready: "worker" });
