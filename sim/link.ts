@@ -29,7 +29,8 @@ export function createRemote(world: World, process: Process): Remote {
       if (!process.alive) return;
       const plan = faults.plan(kind);
       if (plan.crash === "before") return process.crash(`before ${what}`);
-      if (plan.hangsForMs === undefined) scheduler.after(plan.wayThereMs, undefined, arrive);
+      const lagMs = kind === "provider" ? weather.providerLagMs() : 0;
+      if (plan.hangsForMs === undefined) scheduler.after(plan.wayThereMs + lagMs, undefined, arrive);
       else hang(plan.hangsForMs);
 
       /** What comes to life long after its caller has given up must do no harm. */

@@ -1,6 +1,6 @@
 /** Short scenes in which several things come together that seldom meet by chance. */
 import { RESOURCES, SIGN_IN_SCOPES } from "./cast.ts";
-import type { Machine } from "./process.ts";
+import type { Machine, Process } from "./process.ts";
 import type { World } from "./world.ts";
 
 /** Until when which machine cannot reach the store, virtual ms. */
@@ -99,6 +99,30 @@ export function isolate(world: World, machine: Machine, cutOff: CutOff): void {
   scheduler.after(world.profile.maxStaleMs + 5_000, undefined, ask);
 }
 
+/**
+ * The provider has ended a user's sign-ins and they sign in again, while a request with the old refresh token is on
+ * its way: whoever is refused finds the new one before telling anybody to sign in.
+ * @param slowProvider makes what is asked of the provider from now on take its time
+ */
+export function comeBack(world: World, slowProvider: (forMs: number) => void): void {
+  const prng = world.prng.weather;
+  const { scheduler, operations, machines } = world;
+  const user = operations.pickUser(prng);
+  const first = prng.int(0, machines.length - 1);
+  const at = (delayMs: number, index: number, act: (process: Process) => void): void => {
+    const machine = machines[index % machines.length];
+    scheduler.after(delayMs, undefined, () => {
+      if (machine?.process) act(machine.process);
+    });
+  };
+  endSignIns(world, user);
+  slowProvider(45);
+  at(0, first, (process) =>
+    operations.silent(process, user, { kind: "force", scopes: prng.pick(RESOURCES) }),
+  );
+  at(50, first + 1, (process) => operations.signIn(process, user));
+}
+
 /** The user's administrator ends all their sign-ins, while somebody acts for them and they sign in again. */
 export function revoke(world: World): void {
   const prng = world.prng.weather;
@@ -113,7 +137,11 @@ export function revoke(world: World): void {
       else operations.silent(process, user, { kind: "force", scopes: SIGN_IN_SCOPES });
     });
   }
-  world.history.add(`! the provider ends all sign-ins of ${user}`);
-  world.ledger.revoked(user, world.scheduler.nowMs);
-  world.provider.authority.revokeUser(`${user}@contoso.example`);
+  endSignIns(world, user);
+}
+
+function endSignIns({ history, ledger, provider, scheduler }: World, user: string): void {
+  history.add(`! the provider ends all sign-ins of ${user}`);
+  ledger.revoked(user, scheduler.nowMs);
+  provider.authority.revokeUser(`${user}@contoso.example`);
 }

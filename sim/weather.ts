@@ -1,7 +1,7 @@
 /** What befalls the run as a whole: outages, pauses, losses. */
 import type { FaultKind } from "./profile.ts";
 import { suspend, tryMemory } from "./memory-scenes.ts";
-import { divide, isolate, outlive, revoke } from "./scenes.ts";
+import { comeBack, divide, isolate, outlive, revoke } from "./scenes.ts";
 import type { World } from "./world.ts";
 
 export interface Weather {
@@ -9,6 +9,8 @@ export interface Weather {
   isUnreachable(machine: number): boolean;
   /** True if this machine's subscription is half open: it hears nothing, and does not know. */
   isDeaf(machine: number): boolean;
+  /** How much longer than usual a request to the provider is on its way, ms. */
+  providerLagMs(): number;
   /** Ends everything that lasts. */
   heal(): void;
   /** Lets disturbances come until healed. */
@@ -34,6 +36,7 @@ export function createWeather(): Weather {
   const cutOff = new Map<number, number>();
   const deaf = new Map<number, number>();
   let downUntil = 0;
+  let slowProviderUntil = 0;
   let nowMs = (): number => 0;
   let healed = false;
 
@@ -46,7 +49,10 @@ export function createWeather(): Weather {
       scheduler.after(prng.wait(profile.disturbanceGapMs), undefined, () => {
         if (healed) return;
         if (possible.length > 0) strike(world, prng.pick(possible));
-        if (profile.revokes && prng.chance(0.25)) revoke(world);
+        if (profile.revokes && prng.chance(0.3)) {
+          if (prng.chance(0.5)) revoke(world);
+          else comeBack(world, (forMs) => (slowProviderUntil = scheduler.nowMs + forMs));
+        }
         if (prng.chance(0.1)) tryMemory(world, prng.pick(world.machines), deaf);
         again();
       });
@@ -123,14 +129,13 @@ export function createWeather(): Weather {
   }
 
   return {
-    isUnreachable: (machine) => nowMs() < Math.max(downUntil, cutOff.get(machine) ?? 0),
-    isDeaf: (machine) => nowMs() < (deaf.get(machine) ?? 0),
+    // A scene that was still under way when everything healed goes on in good weather.
+    isUnreachable: (machine) => !healed && nowMs() < Math.max(downUntil, cutOff.get(machine) ?? 0),
+    isDeaf: (machine) => !healed && nowMs() < (deaf.get(machine) ?? 0),
+    providerLagMs: () => (!healed && nowMs() < slowProviderUntil ? 400 : 0),
     begin,
     heal() {
       healed = true;
-      downUntil = 0;
-      cutOff.clear();
-      deaf.clear();
     },
   };
 }

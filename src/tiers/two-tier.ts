@@ -26,6 +26,13 @@ interface Sent {
   readonly counter: string | undefined;
 }
 
+interface LoadOptions {
+  /** Default: that of every reading. */
+  readonly budgetMs?: number;
+  /** Default: only where memory has nothing to answer with instead. */
+  readonly isPatient?: boolean;
+}
+
 /** L1 in this process, L2 in a store. */
 export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   const { store, calls, codec, runtime, coherenceBoundMs: boundMs, maxStaleMs } = options;
@@ -102,7 +109,8 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   // --- reading ---
 
   function read(key: string, { fresh = false } = {}): Promise<Read<V> | undefined> {
-    if (fresh) return load(key);
+    // Whoever insists on the store's word waits while somebody tries whether it is back.
+    if (fresh) return load(key, { isPatient: true });
     const entry = trusted(key);
     return entry ? Promise.resolve(entry) : readPastTrust(key);
   }
@@ -112,35 +120,39 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     const entry = await trustedAfterRenewal(key);
     if (entry) return entry;
     const spentMs = runtime.monotonicNow() - startedAt;
-    return loads.run(key, key, () => load(key, calls.budgets.read - spentMs));
+    return loads.run(key, key, () => load(key, { budgetMs: calls.budgets.read - spentMs }));
   }
 
   /** What was removed or replaced while it was on its way is out of date: it is read again, not handed out. */
-  async function load(key: string, budgetMs = calls.budgets.read): Promise<Read<V> | undefined> {
-    const until = runtime.monotonicNow() + budgetMs;
+  async function load(key: string, how: LoadOptions): Promise<Read<V> | undefined> {
+    const until = runtime.monotonicNow() + (how.budgetMs ?? calls.budgets.read);
     for (let attempt = 1; ; attempt++) {
-      const { found, overtaken } = await loadOnce(key, until - runtime.monotonicNow());
+      const { found, overtaken } = await loadOnce(key, {
+        ...how,
+        budgetMs: until - runtime.monotonicNow(),
+      });
       if (!overtaken || attempt === MAX_LOADS) return found;
     }
   }
 
   async function loadOnce(
     key: string,
-    budgetMs: number,
+    how: LoadOptions,
   ): Promise<{ readonly found: Read<V> | undefined; readonly overtaken: boolean }> {
     return fills.withToken(key, async (token) => ({
-      found: await loadWith(token, key, budgetMs),
+      found: await loadWith(token, key, how),
       overtaken: token.spoiled,
     }));
   }
 
-  async function loadWith(token: FillToken, key: string, budgetMs: number): Promise<Read<V> | undefined> {
+  async function loadWith(token: FillToken, key: string, how: LoadOptions): Promise<Read<V> | undefined> {
     const held = l1?.peek(key);
     const sent = sending();
     if (sent.counter === undefined) lease.keepAlive(clock);
     let stored: Stored | "unchanged" | undefined;
     try {
-      stored = await records.get(key, { unlessVersion: held?.version, budgetMs, isPatient: !mayServe(held) });
+      const { isPatient = !mayServe(held) } = how;
+      stored = await records.get(key, { unlessVersion: held?.version, ...how, isPatient });
     } catch (error) {
       return failSafe(key, error);
     }
@@ -149,7 +161,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
       return undefined;
     }
     if (stored !== "unchanged") {
-      const leftMs = budgetMs - (runtime.monotonicNow() - sent.at.monotonicMs);
+      const leftMs = (how.budgetMs ?? calls.budgets.read) - (runtime.monotonicNow() - sent.at.monotonicMs);
       const opened = decodedWithin(key, stored.bytes, leftMs);
       const decoded = opened instanceof Promise ? await opened : opened;
       return accept(token, key, { stored, decoded }, { sent, held });

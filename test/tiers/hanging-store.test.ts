@@ -131,3 +131,28 @@ test("what is under way for a key is forgotten when its time is up", async () =>
   node.tiers.close();
   expect(world.runtime.pendingTimers()).toBe(0);
 });
+
+test("who insists on the store's word waits while somebody tries whether it is back; who has a copy does not", async () => {
+  const world = tierWorld();
+  const breaker = { afterFailures: 1, pauseMs: 100 };
+  const node = world.node({ calls: { breaker } }, { backplane: false });
+  await stored(node.put("one", null));
+  await world.runtime.advance(BOUND_MS);
+  node.link.fail("get");
+  await node.tiers.read(KEY);
+  await world.runtime.advance(breaker.pauseMs);
+  const gate = node.link.holdBefore("get");
+  const trial = outcomeOf(node.tiers.read(KEY));
+  await gate.arrived;
+  const [easy, strict] = [
+    outcomeOf(node.tiers.read(`${KEY}-other`)),
+    outcomeOf(node.tiers.read(KEY, { fresh: true })),
+  ];
+  await settle();
+  expect(strict).toEqual({});
+  gate.open();
+  await settle();
+  expect(trial.value).toMatchObject({ value: "one", level: "L2" });
+  expect(strict.value).toMatchObject({ value: "one", level: "L2" });
+  expect(easy).toMatchObject({});
+});
