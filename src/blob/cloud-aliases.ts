@@ -31,3 +31,14 @@ export function environmentAliases(host: string): readonly string[] {
   const name = host.toLowerCase();
   return BY_NAME.get(name) ?? [name];
 }
+
+/** True for a host of Microsoft's own clouds, whose names MSAL knows without asking. */
+export function isKnownCloud(host: string): boolean {
+  return BY_NAME.has(host.toLowerCase());
+}
+
+/** The host that MSAL asks, and names in results, for this host's cloud (its `preferred_network`). */
+export function networkHost(host: string): string {
+  const canonical = canonicalEnvironment(host);
+  return canonical === "login.windows.net" ? "login.microsoftonline.com" : canonical;
+}

@@ -11,7 +11,7 @@ import type {
 } from "./entities.ts";
 import { accountKey, appMetadataKey, storedCredentialKey } from "./keys.ts";
 
-export { canonicalEnvironment, environmentAliases } from "./cloud-aliases.ts";
+export { canonicalEnvironment, environmentAliases, isKnownCloud, networkHost } from "./cloud-aliases.ts";
 
 /**
  * The blob with each environment in its canonical spelling, each entry under the key that MSAL would save

@@ -1,6 +1,7 @@
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
 import { acquisitionError } from "../msal/acquisition-error.ts";
 import { assertOwnEntries } from "../msal/ownership.ts";
+import { isAnyTenant } from "../msal/issuer.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { ClientCredentialRequest } from "../msal/types.ts";
 import type { TokenRecord } from "../partitions/record.ts";
@@ -67,7 +68,12 @@ function prepare(context: ConfidentialContext, request: ClientCredentialRequest)
       authority: authority.canonical,
       correlationId,
     },
-    mayUseCache: hasOnly(request, PLAIN_FIELDS) && !request.skipCache && isEmptyObject(request.claims),
+    // MSAL refuses an authority without a tenant, whatever is cached.
+    mayUseCache:
+      hasOnly(request, PLAIN_FIELDS) &&
+      !request.skipCache &&
+      isEmptyObject(request.claims) &&
+      !isAnyTenant(authority),
     flightKey: () => JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]),
   };
 }

@@ -53,17 +53,19 @@ export interface CacheAnswers {
 
 export function createCacheAnswers(runtime: Runtime): CacheAnswers {
   const prepared = new WeakMap<TokenRecord, PreparedAnswers>();
-  const identities = new WeakMap<TokenRecord, Map<string, ResultIdentity>>();
+  const identities = new WeakMap<TokenRecord, Map<string, ResultIdentity | undefined>>();
   const scopeLists = new WeakMap<AccessTokenEntity, readonly string[]>();
 
-  function identityOf(record: TokenRecord, clientId: string, owner: ResultOwner | undefined): ResultIdentity {
-    const known = identities.get(record) ?? new Map<string, ResultIdentity>();
+  function identityOf(
+    record: TokenRecord,
+    clientId: string,
+    owner: ResultOwner | undefined,
+  ): ResultIdentity | undefined {
+    const known = identities.get(record) ?? new Map<string, ResultIdentity | undefined>();
     const name = owner ? `${owner.realm} ${owner.environment} ${owner.homeAccountId}` : "";
-    let identity = known.get(name);
-    if (!identity) {
-      identity = resultIdentity(record.blob, clientId, owner);
-      identities.set(record, known.set(name, identity));
-    }
+    if (known.has(name)) return known.get(name);
+    const identity = resultIdentity(record.blob, clientId, owner);
+    identities.set(record, known.set(name, identity));
     return identity;
   }
 
@@ -77,10 +79,11 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
   }
 
   /** Which token answers does not depend on the time, so it is searched for once; whether it still does, does. */
-  function prepare(record: TokenRecord, token: AccessTokenEntity, search: CacheSearch): Prepared {
+  function prepare(record: TokenRecord, token: AccessTokenEntity, search: CacheSearch): Prepared | undefined {
     const answers = prepared.get(record) ?? { byName: new Map<string, Prepared>(), last: undefined };
     if (answers.byName.size >= MAX_PREPARED) answers.byName.clear();
     const identity = identityOf(record, search.clientId, ownerOf(token, search));
+    if (!identity) return undefined;
     // MSAL looks at it neither for on-behalf-of nor where the request names a resource.
     const isRenewed = token.refresh_on && !search.resource && !search.userAssertionHash;
     const refreshOn = isRenewed ? seconds(token.refresh_on as string) : Infinity;
@@ -112,14 +115,15 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
     known: Prepared,
     level: "L1" | "L2" | "stale",
     search: CacheSearch,
-    now: number,
+    nowMs: number,
   ): CacheAnswer {
-    const result = cachedResult(
-      known.result,
-      search.authority,
-      search.correlationId ?? runtime.uuid(),
-      cachedMetadata(level, now > known.refreshOn),
-    );
+    const now = nowSeconds(nowMs);
+    const result = cachedResult(known.result, {
+      authority: search.authority,
+      correlationId: search.correlationId ?? runtime.uuid(),
+      nowMs,
+      metadata: cachedMetadata(level, now > known.refreshOn),
+    });
     const due = now > known.dueSaidAt;
     if (due) known.dueSaidAt = now;
     return { result, due };
@@ -127,9 +131,10 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
 
   return {
     find(record, level, search, marginSeconds = RENEWAL_OFFSET_SECONDS) {
-      const now = nowSeconds(runtime.now());
+      const nowMs = runtime.now();
+      const now = nowSeconds(nowMs);
       const known = preparedFor(record, search);
-      if (known && isLive(known, now, marginSeconds)) return answerOf(known, level, search, now);
+      if (known && isLive(known, now, marginSeconds)) return answerOf(known, level, search, nowMs);
       const found = findAccessToken(record.blob, {
         ...search,
         environments: environmentAliases(search.environment),
@@ -140,7 +145,9 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
         const reason = found.reason === "expired" ? "expired" : "no-cached-access-token";
         return { result: undefined, reason };
       }
-      return answerOf(prepare(record, found.token, search), level, search, now);
+      const answer = prepare(record, found.token, search);
+      if (!answer) return { result: undefined, reason: "no-cached-access-token" };
+      return answerOf(answer, level, search, nowMs);
     },
   };
 }

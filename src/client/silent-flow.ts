@@ -1,5 +1,7 @@
 import type { AccountRef } from "../activity/account-ref.ts";
 import type { ActivitySubject } from "../activity/activity.ts";
+import { isKnownCloud } from "../blob/environments.ts";
+import { isAnyTenant } from "../msal/issuer.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { CachedFlow } from "./cached-flow.ts";
 import { activitySubject, type ClientContext } from "./context.ts";
@@ -27,9 +29,20 @@ export function silentFlow(context: ClientContext, request: SilentFlowRequest): 
       authority: authority.canonical,
       correlationId: request.correlationId,
     },
-    mayUseCache: !request.forceRefresh && isEmptyObject(request.claims) && !request.attributeTokens?.length,
+    mayUseCache:
+      !request.forceRefresh &&
+      isEmptyObject(request.claims) &&
+      !request.attributeTokens?.length &&
+      isSameCloud(account.environment, authority.environment) &&
+      // Neither says which tenant: MSAL takes a token of any, and none where it finds several.
+      (account.tenantId !== "" || !isAnyTenant(authority)),
     flightKey: () => flightKey(context, request, account),
   };
+}
+
+/** An authority of one of Microsoft's clouds has no tokens of another's accounts, whatever the record holds. */
+function isSameCloud(environment: string, asked: string): boolean {
+  return environment === asked || !isKnownCloud(asked);
 }
 
 /** MSAL treats an empty claims object like none (`StringUtils.isEmptyObj`). */

@@ -32,17 +32,21 @@ const NOBODY: ResultIdentity = Object.freeze({
   tenantId: "",
 });
 
-/** Account and id token of a result, as `ResponseHandler.generateAuthenticationResult` puts them together. */
+/**
+ * Account and id token of a result, as `ResponseHandler.generateAuthenticationResult` puts them together.
+ * Undefined where the id token cannot be read: MSAL answers with an error then.
+ */
 export function resultIdentity(
   blob: CacheBlob,
   clientId: string,
   owner: ResultOwner | undefined,
-): ResultIdentity {
+): ResultIdentity | undefined {
   if (!owner) return NOBODY;
   const { homeAccountId, environment, realm } = owner;
   const environments = environmentAliases(environment);
   const idToken = findIdToken(blob, { homeAccountId, environments, clientId, realm })?.secret ?? "";
   const claims = decodeClaims(idToken);
+  if (idToken !== "" && !claims) return undefined;
   const entity = findAccount(blob, homeAccountId, environment);
   return Object.freeze({
     account: entity ? Object.freeze(accountInfo(entity, claims, idToken)) : null,
@@ -60,7 +64,8 @@ export interface ResultToken {
   readonly scopes: readonly string[];
   readonly tokenType: string;
   readonly expiresOnMs: number;
-  readonly extExpiresOnMs: number;
+  /** Undefined for an entry without one. */
+  readonly extExpiresOnMs: number | undefined;
   readonly refreshOnMs: number | undefined;
 }
 
@@ -73,19 +78,26 @@ export function resultToken(
     identity,
     accessToken: token.secret,
     scopes,
-    tokenType: token.token_type ?? "Bearer",
+    tokenType: token.token_type ?? "",
     expiresOnMs: msOf(token.expires_on),
-    extExpiresOnMs: msOf(token.extended_expires_on ?? "0"),
+    extExpiresOnMs: token.extended_expires_on ? msOf(token.extended_expires_on) : undefined,
     refreshOnMs: token.refresh_on ? msOf(token.refresh_on) : undefined,
   };
+}
+
+/** What one answer says besides its token. */
+export interface ResultContext<M extends object> {
+  readonly authority: string;
+  readonly correlationId: string;
+  /** The present: MSAL reads a missing time as now (`TimeUtils.toDateFromSeconds`). */
+  readonly nowMs: number;
+  readonly metadata: M;
 }
 
 /** The result for one access token. `account`, `idTokenClaims` and `scopes` are shared and frozen. */
 export function cachedResult<M extends object>(
   token: ResultToken,
-  authority: string,
-  correlationId: string,
-  metadata: M,
+  { authority, correlationId, nowMs, metadata }: ResultContext<M>,
 ): AuthenticationResult & { readonly metadata: M } {
   const { identity, scopes } = token;
   return {
@@ -99,7 +111,7 @@ export function cachedResult<M extends object>(
     accessToken: token.accessToken,
     fromCache: true,
     expiresOn: new Date(token.expiresOnMs),
-    extExpiresOn: new Date(token.extExpiresOnMs),
+    extExpiresOn: new Date(token.extExpiresOnMs ?? nowMs),
     ...(token.refreshOnMs !== undefined && { refreshOn: new Date(token.refreshOnMs) }),
     correlationId,
     requestId: "",
@@ -173,9 +185,12 @@ function isKmsi(claims: IdTokenClaims): boolean {
   );
 }
 
+/** Three parts without white space, of which the first and the last may be empty (`AuthToken.getJWSPayload`). */
+const JWT = /^[^.\s]*\.([^.\s]+)\.[^.\s]*$/;
+
 /** The claims of an id token that this application was given itself over TLS; nobody's signature is checked. */
 export function decodeClaims(jwt: string): IdTokenClaims | undefined {
-  const payload = jwt.split(".")[1];
+  const payload = JWT.exec(jwt)?.[1];
   if (!payload) return undefined;
   try {
     const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"));
@@ -185,7 +200,6 @@ export function decodeClaims(jwt: string): IdTokenClaims | undefined {
   }
 }
 
-/** MSAL reads a missing or zero time as now (`TimeUtils.toDateFromSeconds`); there is no clock here, so zero. */
 function msOf(seconds: string): number {
   return Number(seconds) * 1000;
 }

@@ -1,5 +1,5 @@
 import { AzureCloudInstance, ProtocolMode } from "@azure/msal-node";
-import { canonicalEnvironment } from "../blob/environments.ts";
+import { canonicalEnvironment, networkHost } from "../blob/environments.ts";
 import { OptionsError } from "../errors.ts";
 import type { AzureCloudOptions } from "@azure/msal-node";
 
@@ -14,7 +14,7 @@ export interface Authority {
   readonly environment: string;
   /** The first path segment: a tenant id or domain, `common`, …; empty for a generic OIDC issuer. */
   readonly tenant: string;
-  /** The URL as MSAL writes it in results: lower case, with a slash at the end. */
+  /** The URL as MSAL writes it in results: lower case, a slash at the end, the cloud by the host that is asked. */
   readonly canonical: string;
   /** ADFS has no `client_info`, and so knows users by their local account id. */
   readonly isAdfs: boolean;
@@ -23,6 +23,7 @@ export interface Authority {
 /** MSAL's default, from msal-common `Constants.DEFAULT_AUTHORITY`. */
 const DEFAULT_AUTHORITY = "https://login.microsoftonline.com/common/";
 const B2C_PATH_PREFIX = "tfp";
+const ANY_TENANT: ReadonlySet<string> = new Set(["common", "organizations", "consumers"]);
 
 export interface AuthorityOptions {
   readonly authority?: string | undefined;
@@ -45,9 +46,15 @@ export function parseAuthority(options: AuthorityOptions): Authority {
     issuer: ownIssuer ? `${environment}/${path}` : environment,
     environment,
     tenant: isGeneric ? "" : (segments[0] ?? ""),
-    canonical: `${url.origin}${url.pathname.endsWith("/") ? url.pathname : `${url.pathname}/`}`.toLowerCase(),
+    canonical:
+      `${url.protocol}//${networkHost(url.host)}${url.pathname.endsWith("/") ? url.pathname : `${url.pathname}/`}`.toLowerCase(),
     isAdfs,
   };
+}
+
+/** True for an authority that stands for every tenant; which one, only an answer says. */
+export function isAnyTenant({ tenant }: Authority): boolean {
+  return ANY_TENANT.has(tenant.toLowerCase());
 }
 
 function authorityUrl({ authority, azureCloudOptions }: AuthorityOptions): URL {
