@@ -92,8 +92,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "partitions/lease.ts",
-        find: "if (!lease) return",
-        replace: "if (lease !== null) return",
+        find: "if (!lease) return (await lastLook(leased))",
+        replace: "if (lease !== null) return (await lastLook(leased))",
       },
     ],
   },
