@@ -65,7 +65,8 @@ export const LAYERS: readonly Layer[] = [
   { name: "index", imports: ON_CLIENT, packages: [] },
   {
     name: "testing",
-    imports: [...GROUND, "store"],
+    // Of the envelope the port that key services are plugged into.
+    imports: [...GROUND, "store", "envelope"],
     packages: ["node:crypto", "node:http", "node:net", "node:util"],
   },
 ];

@@ -15,6 +15,8 @@ import { KEY_ID_RULE } from "./key-ring.ts";
  * An implementation throws a `TokenkeepError` with `ERR_KEYS_REFUSED` where trying again is of no use (a missing
  * permission, an unknown key), its message saying what to do. Anything else it throws means: not now. Of that
  * only the class, `code` and `statusCode` are shown: the rest may hold what was answered.
+ *
+ * `keyWrapperContract` of `tokenkeep/testing` holds one to all of this.
  */
 export interface KeyWrapper {
   /** For errors and events, e.g. `azure-key-vault`. */

@@ -185,7 +185,9 @@ function publicPart({ kind, key }: Version, kid: string): object {
 
 function transform({ key }: Version, operation: string, alg: string, bytes: Buffer): Buffer {
   if (Buffer.isBuffer(key)) {
-    if (alg !== "A256KW") throw new VaultRefusal(400, "BadParameter");
+    // A wrapped key is 8 bytes longer than what is wrapped, at least 16 (RFC 3394).
+    const isTooShort = operation === "unwrapkey" && bytes.length < 24;
+    if (alg !== "A256KW" || isTooShort) throw new VaultRefusal(400, "BadParameter");
     const make = operation === "wrapkey" ? createCipheriv : createDecipheriv;
     const cipher = make("id-aes256-wrap", key, IV);
     return Buffer.concat([cipher.update(bytes), cipher.final()]);
