@@ -98,7 +98,13 @@ interface Settings extends WrapperCalls {
 interface Held {
   /** Absent while the provider refuses it, and after the grace. */
   key: KeyObject | undefined;
-  confirmedAtMs: number;
+  confirmedAt: Moment;
+}
+
+/** A machine that sleeps, or is copied, stops the one clock, and somebody may set the other: both count. */
+interface Moment {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
 }
 
 function wrappedRing(settings: Settings): () => Promise<Loaded> {
@@ -106,7 +112,9 @@ function wrappedRing(settings: Settings): () => Promise<Loaded> {
   let entries: readonly WrappedKey[] | undefined;
   const heldKeys = new Map<string, Held>();
 
-  const ageOf = (held: Held): number => runtime.monotonicNow() - held.confirmedAtMs;
+  const now = (): Moment => ({ wallMs: runtime.now(), monotonicMs: runtime.monotonicNow() });
+  const ageOf = ({ confirmedAt: then }: Held): number =>
+    Math.max(runtime.monotonicNow() - then.monotonicMs, runtime.now() - then.wallMs);
   const remainingOf = (held: Held | undefined): number =>
     held?.key === undefined ? 0 : refreshMs + graceMs - ageOf(held);
 
@@ -158,11 +166,11 @@ function wrappedRing(settings: Settings): () => Promise<Loaded> {
   }
 
   async function confirm(entry: WrappedKey, held: Held | undefined): Promise<Held> {
-    const confirmedAtMs = runtime.monotonicNow();
+    const confirmedAt = now();
     try {
       const key = await unwrapKey(settings, entry);
-      if (held === undefined) return { key, confirmedAtMs };
-      if (held.key?.equals(key) !== false) return Object.assign(held, { key, confirmedAtMs });
+      if (held === undefined) return { key, confirmedAt };
+      if (held.key?.equals(key) !== false) return Object.assign(held, { key, confirmedAt });
       throw refusal(settings.wrapper, `unwrapping key ${entry.id}`, "gave another key than before");
     } catch (error) {
       if (held !== undefined && !isUnavailable(error)) held.key = undefined;

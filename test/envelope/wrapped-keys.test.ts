@@ -159,6 +159,19 @@ describe("a provider that is down", () => {
     expect(first.find("new")?.export()).toEqual(wrapper.dataKeys[0]);
   });
 
+  test("is asked again when either clock says so: a machine may have slept", async () => {
+    const { wrapper, runtime, source } = await setting({ refreshMs: HOUR });
+    await source.load();
+    const asleep = runtime.now() + HOUR;
+    runtime.now = () => asleep;
+    await source.load();
+    expect(wrapper.calls).toBe(4);
+    await runtime.advance(HOUR);
+    runtime.now = () => asleep - 24 * HOUR; // somebody has set it back
+    await source.load();
+    expect(wrapper.calls).toBe(6);
+  });
+
   test("is not asked, and takes nothing away, where nobody loads the keys anew", async () => {
     const { wrapper, runtime, source } = await setting({ refreshMs: HOUR, graceMs: HOUR });
     const ring = await source.load();
