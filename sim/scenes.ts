@@ -78,6 +78,27 @@ export function outlive(world: World, alone: Machine, cutOff: CutOff): void {
   scheduler.after(laterMs + 3_000, undefined, () => look(SIGN_IN_SCOPES));
 }
 
+/**
+ * Somebody signs in on a machine that is alone; elsewhere they sign out later, and in once more: what waited on the
+ * machine was ended, and does not join the life that began since.
+ */
+export function comeLate(world: World, alone: Machine, cutOff: CutOff): void {
+  const prng = world.prng.weather;
+  const { scheduler, operations, machines, profile } = world;
+  const user = operations.pickUser(prng);
+  const other = prng.pick(machines.filter((machine) => machine !== alone));
+  const laterMs = 4 * profile.maxSkewMs + 2_000;
+  const at = (delayMs: number, machine: Machine, act: (process: Process) => void): void => {
+    scheduler.after(delayMs, undefined, () => {
+      if (machine.process) act(machine.process);
+    });
+  };
+  cut(world, alone, cutOff, laterMs + 2_000);
+  at(100, alone, (process) => operations.signIn(process, user));
+  at(laterMs, other, (process) => operations.signOut(process, user));
+  at(laterMs + 1_000, other, (process) => operations.signIn(process, user));
+}
+
 /** A machine that has somebody's tokens hears nothing of their sign-out until its copies are too old to be served. */
 export function isolate(world: World, machine: Machine, cutOff: CutOff): void {
   const { scheduler, operations, machines } = world;

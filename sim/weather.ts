@@ -1,7 +1,7 @@
 /** What befalls the run as a whole: outages, pauses, losses. */
 import type { FaultKind } from "./profile.ts";
 import { suspend, tryMemory } from "./memory-scenes.ts";
-import { comeBack, divide, isolate, outlive, revoke } from "./scenes.ts";
+import { comeBack, comeLate, divide, isolate, outlive, revoke } from "./scenes.ts";
 import type { World } from "./world.ts";
 
 export interface Weather {
@@ -80,7 +80,7 @@ export function createWeather(): Weather {
         return history.add(`! the store is down for ${Math.round(lastsMs)} ms`);
       case "cut-off":
         if (prng.chance(0.2)) return divide(world, machine, cutOff);
-        if (prng.chance(0.1)) return outlive(world, machine, cutOff);
+        if (prng.chance(0.2)) return prng.pick([outlive, comeLate])(world, machine, cutOff);
         if (profile.maxStaleMs <= 20_000 && prng.chance(0.2)) return isolate(world, machine, cutOff);
         cutOff.set(machine.number, Math.max(cutOff.get(machine.number) ?? 0, until));
         faults.note(kind, machine.number, lastsMs);
