@@ -10,6 +10,8 @@ export type {
   ConfidentialClientOptions,
   SilentRequest,
 } from "./client/confidential-client.ts";
+export type { LongRunningProcess } from "./client/long-running.ts";
+export type { LongRunningRequest } from "./client/long-running-flow.ts";
 export { createPublicClient } from "./client/public-client.ts";
 export type { PublicClient, PublicClientOptions } from "./client/public-client.ts";
 export type { CacheRefreshReason, ResultMetadata, TokenResult, TokenSource } from "./client/result.ts";
@@ -41,7 +43,7 @@ export type { SignOutOutcome } from "./partitions/sign-out.ts";
 
 export { accountRef } from "./activity/account-ref.ts";
 export type { AccountRef } from "./activity/account-ref.ts";
-export type { AccountActivity, AccountFailure } from "./activity/account-activity.ts";
+export type { AccountActivity, AccountFailure, AccountKind } from "./activity/account-activity.ts";
 export type { AccountsFilter, ActivityContext, OnBeforeActivityWrite } from "./activity/activity.ts";
 export type { ClientRole } from "./activity/row.ts";
 

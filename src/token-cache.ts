@@ -353,7 +353,7 @@ function ephemeralKeys(runtime: Runtime): KeyRing {
 }
 
 function listAccounts(parts: CacheParts, filter: AccountsFilter): AsyncIterableIterator<AccountActivity> {
-  return parts.activity.list(filter, isGoneFor(parts));
+  return parts.activity.list({ ...filter, kind: filter.kind ?? "user" }, isGoneFor(parts));
 }
 
 /** Only "absent" and "signed out" mean that an account has no tokens; a store that fails says neither. */

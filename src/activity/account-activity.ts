@@ -24,6 +24,8 @@ export interface AccountFailure {
 export interface AccountActivity<Properties = unknown> extends AccountRef {
   /** Names the account's partition in this cache (`AccountCacheKey` in .NET); not for parsing. */
   readonly accountKey: string;
+  /** `long-running`: a process's tokens, for `acquireTokenInLongRunningProcess`; see {@link AccountKind}. */
+  readonly kind: AccountKind;
   readonly clientId: string;
   readonly status: AccountStatus;
   /** Set unless `status` is `ok`. */
@@ -37,12 +39,25 @@ export interface AccountActivity<Properties = unknown> extends AccountRef {
   readonly properties: Properties | undefined;
 }
 
+/**
+ * What a row speaks of: a user who has signed in, or a long-running process (on-behalf-of) that goes on for one.
+ * Only the former is for `acquireTokenSilent`.
+ */
+export type AccountKind = "user" | "long-running";
+
+/** The kind is the first part of the key behind the namespace. */
+export function kindOfRow(namespace: string, accountKey: string): AccountKind {
+  return accountKey.startsWith(`${namespace}:long-running:`) ? "long-running" : "user";
+}
+
 export function activityFromRow<Properties>(
   row: AccountActivityRow,
+  kind: AccountKind,
   properties: Properties | undefined,
 ): AccountActivity<Properties> {
   return {
     accountKey: row.accountKey,
+    kind,
     clientId: row.clientId,
     homeAccountId: row.homeAccountId,
     environment: row.environment,

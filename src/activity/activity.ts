@@ -9,7 +9,7 @@ import type {
 } from "../store/account-activity-store.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import type { OpenFailureReason } from "../telemetry/events.ts";
-import { activityFromRow, type AccountActivity } from "./account-activity.ts";
+import { activityFromRow, kindOfRow, type AccountActivity, type AccountKind } from "./account-activity.ts";
 import type { AccountRef } from "./account-ref.ts";
 import type { FailureOutcome } from "./outcome.ts";
 import {
@@ -50,6 +50,8 @@ export interface AccountsFilter {
   readonly tenantId?: string;
   readonly homeAccountId?: string;
   readonly clientId?: string;
+  /** Default for `tokenCache.accounts()`: `user`. */
+  readonly kind?: AccountKind;
 }
 
 /** One account as an operation speaks of it. */
@@ -152,12 +154,14 @@ export function createActivity(options: ActivityOptions): Activity {
     return store.delete(accountKey, { ifRevision });
   }
 
-  async function* rows(filter: AccountsFilter): AsyncIterableIterator<StoredActivity> {
+  async function* rows({ kind, ...filter }: AccountsFilter): AsyncIterableIterator<StoredActivity> {
+    const isWanted = ({ row }: StoredActivity): boolean =>
+      kind === undefined || kindOfRow(options.namespace, row.accountKey) === kind;
     let cursor: string | undefined;
     do {
       const query = { ...filter, keyPrefix: `${options.namespace}:`, limit: PAGE_SIZE };
       const page = await store.list(cursor === undefined ? query : { ...query, cursor });
-      yield* page.rows;
+      yield* page.rows.filter(isWanted);
       cursor = page.cursor;
     } while (cursor !== undefined);
   }
@@ -212,7 +216,10 @@ export function createActivity(options: ActivityOptions): Activity {
     async *list(filter, isGone) {
       for await (const { row, revision } of rows(filter)) {
         if (isGone && (await isLeftOver(row, isGone))) await removeRow(row, revision);
-        else yield activityFromRow(row, await properties.open(row));
+        else {
+          const kind = kindOfRow(options.namespace, row.accountKey);
+          yield activityFromRow(row, kind, await properties.open(row));
+        }
       }
     },
     async tidy(isGone) {

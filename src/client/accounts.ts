@@ -56,7 +56,10 @@ async function accountByHomeId(context: ClientContext, homeAccountId: string): P
 /** From the activity index, which names accounts without opening their tokens. */
 async function allAccounts(context: ClientContext): Promise<AccountInfo[]> {
   const accounts: AccountInfo[] = [];
-  for await (const account of context.parts.activity.list({ clientId: context.auth.clientId })) {
+  for await (const account of context.parts.activity.list({
+    kind: "user",
+    clientId: context.auth.clientId,
+  })) {
     if (accounts.length === MAX_ALL_ACCOUNTS) {
       throw new TokenkeepError(
         "ERR_TOO_MANY_ACCOUNTS",

@@ -28,6 +28,12 @@ import {
   acquireTokenByRefreshToken,
   acquireTokenByUsernamePassword,
 } from "./creation.ts";
+import { acquireTokenInLongRunningProcess, type LongRunningRequest } from "./long-running-flow.ts";
+import {
+  initiateLongRunningProcess,
+  stopLongRunningProcess,
+  type LongRunningProcess,
+} from "./long-running.ts";
 import { acquireTokenOnBehalfOf } from "./on-behalf-of.ts";
 import type { TokenResult } from "./result.ts";
 import { removeAccount, signOutEverywhere } from "./sign-out.ts";
@@ -71,6 +77,29 @@ export interface ConfidentialClient extends IConfidentialClientApplication {
   acquireTokenByRefreshToken(request: RefreshTokenRequest): Promise<TokenResult>;
   acquireTokenByClientCredential(request: ClientCredentialRequest): Promise<TokenResult | null>;
   acquireTokenOnBehalfOf(request: OnBehalfOfRequest): Promise<TokenResult | null>;
+  /**
+   * MSAL.NET's, for what goes on after the caller's access token has expired: exchanges `oboAssertion`, and keeps the
+   * refresh token that comes with it under a key, the given one or a random one. Whoever has the key can act for the
+   * user. The key may be in use by the same user already.
+   * @throws `ERR_SIGNED_OUT` for an assertion issued before the user signed out everywhere, or while one ends the
+   * process; `ERR_PARTITION_MISMATCH` if another user's process goes by the key; retryable store errors, for a process
+   * that cannot be kept does not begin; otherwise as {@link acquireTokenOnBehalfOf}
+   */
+  initiateLongRunningProcessInWebApi(
+    request: OnBehalfOfRequest,
+    longRunningProcessSessionKey?: string,
+  ): Promise<LongRunningProcess>;
+  /**
+   * A token for a process, for any scopes that the user has consented to, also after the assertion has expired: as
+   * {@link acquireTokenSilent} for the account that began it.
+   * @throws `ERR_PROCESS_UNKNOWN` if no process goes by the key; otherwise as {@link acquireTokenSilent}
+   */
+  acquireTokenInLongRunningProcess(request: LongRunningRequest): Promise<TokenResult>;
+  /**
+   * Ends a process on every node, and renewals of it in flight. What is not there is no error. Later calls of
+   * {@link acquireTokenInLongRunningProcess} fail with `ERR_PROCESS_UNKNOWN`; a process may begin anew under the key.
+   */
+  stopLongRunningProcessInWebApi(longRunningProcessSessionKey: string): Promise<SignOutOutcome>;
   /** @deprecated as in MSAL: use a flow in which the application never sees a password. */
   acquireTokenByUsernamePassword(request: UsernamePasswordRequest): Promise<TokenResult>;
   /**
@@ -78,7 +107,10 @@ export interface ConfidentialClient extends IConfidentialClientApplication {
    * do not bring them back, a new sign-in does. `pending` if the store is down: then it is done once it answers.
    */
   removeAccount(account: AccountRef): Promise<SignOutOutcome>;
-  /** As {@link removeAccount}, and ends what the user's assertions were exchanged for (on-behalf-of). */
+  /**
+   * As {@link removeAccount}, and ends what the user's assertions were exchanged for (on-behalf-of), long-running
+   * processes too.
+   */
   signOutEverywhere(account: AccountRef): Promise<SignOutOutcome>;
   /** The application's id, as in `auth`. */
   readonly clientId: string;
@@ -113,6 +145,10 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
     acquireTokenByClientCredential: (request) => acquireTokenByClientCredential(context, request),
     acquireTokenOnBehalfOf: (request) =>
       parts.run(() => acquireTokenOnBehalfOf(context, checkedRequest(request))),
+    initiateLongRunningProcessInWebApi: (request, key) =>
+      parts.run(() => initiateLongRunningProcess(context, checkedRequest(request), key)),
+    acquireTokenInLongRunningProcess: (request) => acquireTokenInLongRunningProcess(context, request),
+    stopLongRunningProcessInWebApi: (key) => parts.run(() => stopLongRunningProcess(context, key)),
     acquireTokenByUsernamePassword: (request) =>
       parts.run(() => acquireTokenByUsernamePassword(context, checkedRequest(request))),
     removeAccount: (account) => parts.run(() => removeAccount(context, account)),

@@ -1,14 +1,13 @@
 import { createHash } from "node:crypto";
-import { lastExpiry } from "../blob/prune.ts";
 import type { CacheBlob } from "../blob/entities.ts";
-import { isRetryable, TokenkeepError } from "../errors.ts";
+import { isRetryable } from "../errors.ts";
 import { acquisitionError } from "../msal/acquisition-error.ts";
-import { decodeClaims } from "../msal/cached-result.ts";
 import { runOperation } from "../msal/operation.ts";
 import type { AuthenticationResult, OnBehalfOfRequest } from "../msal/types.ts";
-import { accountPartition, oboPartition, type Partition } from "../partitions/partition.ts";
+import { oboPartition, type Partition } from "../partitions/partition.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
+import { issuedAtMs, listForUser, signedOut } from "./assertion.ts";
 import { answerFromMemory, askUnderLease, shared, type CachedFlow } from "./cached-flow.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
@@ -109,21 +108,16 @@ async function keep(
   result: AuthenticationResult,
   mine: CacheBlob,
 ): Promise<SaveOutcome> {
-  const { partitions } = context.parts;
-  const homeAccountId = result.account?.homeAccountId;
   // Unlisted it must not be stored: nobody could end it. The caller has its token; the next call asks again.
-  if (!homeAccountId) return UNLISTED;
-  const account = accountPartition(scopeOf(context, context.authority(obo.request)), homeAccountId);
-  const expiresAtMs = (lastExpiry(mine) ?? 0) * 1000;
+  if (!result.account?.homeAccountId) return UNLISTED;
   try {
-    const known = await partitions.list(account, { id: obo.partition.id, kind: "obo", expiresAtMs });
-    if (isOlder(obo.request.oboAssertion, known.signedOutAtMs)) throw signedOut();
+    await listForUser(context, obo.partition, { request: obo.request, account: result.account, mine });
   } catch (error) {
     if (isRetryable(error)) return UNLISTED;
     throw error;
   }
   const base = state.status === "present" ? state.record : undefined;
-  return partitions.save(obo.partition, {
+  return context.parts.partitions.save(obo.partition, {
     creates: true,
     signsIn: false,
     base,
@@ -134,22 +128,3 @@ async function keep(
 }
 
 const UNLISTED: SaveOutcome = { saved: false, record: undefined };
-
-/** `iat` has whole seconds (RFC 7519 section 4.1.6): in doubt the assertion is the older one. */
-function isOlder(assertion: string, signedOutAtMs: number | undefined): boolean {
-  if (signedOutAtMs === undefined) return false;
-  const atMs = issuedAtMs(assertion);
-  return atMs === undefined || atMs <= signedOutAtMs;
-}
-
-function issuedAtMs(assertion: string): number | undefined {
-  const issuedAt = Number((decodeClaims(assertion) as { iat?: unknown } | undefined)?.iat);
-  return Number.isFinite(issuedAt) ? issuedAt * 1000 : undefined;
-}
-
-function signedOut(): TokenkeepError {
-  return new TokenkeepError(
-    "ERR_SIGNED_OUT",
-    "the user was signed out everywhere after this assertion had been issued; a new one is needed",
-  );
-}

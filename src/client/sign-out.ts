@@ -7,40 +7,51 @@ import { partitionOf, type ClientContext } from "./context.ts";
 
 /**
  * Ends what this application keeps for a user: the tokens in every process, and the activity row. Assertions
- * of the user (on-behalf-of) go on until they expire; {@link signOutEverywhere} ends them too.
+ * of the user (on-behalf-of) go on until they expire, and long-running processes until they are stopped;
+ * {@link signOutEverywhere} ends them too.
  */
-export function removeAccount(context: ClientContext, account: AccountRef): Promise<SignOutOutcome> {
-  return endAll(context, account, (partition) => context.parts.partitions.signOut(partition));
+export async function removeAccount(context: ClientContext, account: AccountRef): Promise<SignOutOutcome> {
+  const { own, others, isWhole } = await partitionsOfUser(context, account);
+  const users = [own, ...others].filter(({ kind }) => kind === "user");
+  const { partitions } = context.parts;
+  const outcomes = await Promise.all(
+    users.map((partition) => ending(context, [partition], () => partitions.signOut(partition))),
+  );
+  return summed(outcomes, isWhole);
 }
 
 /** Ends everything of a user: tokens, what assertions were exchanged for, and assertions issued before now. */
-export function signOutEverywhere(context: ClientContext, account: AccountRef): Promise<SignOutOutcome> {
-  return endAll(context, account, (partition, homeAccountId) => {
-    const { clientId, issuer } = partition;
-    const record = accountPartition({ clientId, issuer }, homeAccountId);
-    return context.parts.partitions.signOutEverywhere(record, [partition]);
-  });
-}
-
-/** Ends each of the user's partitions; the row goes once its tokens have gone. */
-async function endAll(
+export async function signOutEverywhere(
   context: ClientContext,
   account: AccountRef,
-  end: (partition: Partition, homeAccountId: string) => Promise<SignOutOutcome>,
 ): Promise<SignOutOutcome> {
-  const { partitions, activity } = context.parts;
-  const authority = context.authority({});
-  const known = requestedAccount(account, authority, false);
-  const own = partitionOf(context, authority, known);
-  const { others, isWhole } = await partitionsElsewhere(context, known.homeAccountId, partitions.key(own));
+  const { own, others, isWhole } = await partitionsOfUser(context, account);
+  const byIssuer = Map.groupBy([own, ...others], ({ issuer }) => issuer);
   const outcomes = await Promise.all(
-    [own, ...others].map(async (partition) => {
-      const removeRow = await activity.beforeSignOut(partitions.key(partition));
-      const outcome = await end(partition, known.homeAccountId);
-      if (outcome.status === "done") await removeRow();
-      return outcome;
+    [...byIssuer].map(([issuer, known]) => {
+      const record = accountPartition({ clientId: own.clientId, issuer }, own.homeAccountId ?? "");
+      return ending(context, known, () => context.parts.partitions.signOutEverywhere(record, known));
     }),
   );
+  return summed(outcomes, isWhole);
+}
+
+/** Ends what has rows; they go once the tokens have gone. */
+async function ending(
+  context: ClientContext,
+  known: readonly Partition[],
+  end: () => Promise<SignOutOutcome>,
+): Promise<SignOutOutcome> {
+  const { partitions, activity } = context.parts;
+  const removals = await Promise.all(
+    known.map((partition) => activity.beforeSignOut(partitions.key(partition))),
+  );
+  const outcome = await end();
+  if (outcome.status === "done") await Promise.all(removals.map((remove) => remove()));
+  return outcome;
+}
+
+function summed(outcomes: readonly SignOutOutcome[], isWhole: boolean): SignOutOutcome {
   return {
     status: outcomes.every((outcome) => outcome.status === "done") ? "done" : "pending",
     durable: isWhole && outcomes.every((outcome) => outcome.durable),
@@ -50,26 +61,34 @@ async function endAll(
 /** `uid.utid`, unique in the world; the `sub` of another issuer on its own would be another person. */
 const GLOBAL_ID = /^[^.]+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/**
- * Where the user has signed in through another authority than the client's own (a second policy, another
- * cloud): the activity index, a superset of the tokens, knows.
- */
-async function partitionsElsewhere(
-  context: ClientContext,
-  homeAccountId: string,
-  ownKey: string,
-): Promise<{ readonly others: readonly Partition[]; readonly isWhole: boolean }> {
-  const { activity, namespace, emit } = context.parts;
+interface UsersPartitions {
+  readonly own: Partition;
+  /**
+   * Long-running processes, and where the user has signed in through another authority than the client's own (a
+   * second policy, another cloud).
+   */
+  readonly others: readonly Partition[];
+  readonly isWhole: boolean;
+}
+
+/** The activity index, a superset of the tokens, knows. */
+async function partitionsOfUser(context: ClientContext, account: AccountRef): Promise<UsersPartitions> {
+  const { activity, namespace, partitions, emit } = context.parts;
+  const authority = context.authority({});
+  const known = requestedAccount(account, authority, false);
+  const own = partitionOf(context, authority, known);
+  const ownKey = partitions.key(own);
+  const { homeAccountId } = known;
   const others: Partition[] = [];
-  if (!GLOBAL_ID.test(homeAccountId)) return { others, isWhole: true };
   try {
     for await (const { accountKey } of activity.list({ homeAccountId, clientId: context.auth.clientId })) {
-      const id = accountKey.slice(namespace.length + 1);
-      if (accountKey !== ownKey) others.push(partitionFromId(id, homeAccountId));
+      const found = partitionFromId(accountKey.slice(namespace.length + 1), homeAccountId);
+      const isTheirs = GLOBAL_ID.test(homeAccountId) || found.issuer === own.issuer;
+      if (accountKey !== ownKey && isTheirs) others.push(found);
     }
-    return { others, isWhole: true };
+    return { own, others, isWhole: true };
   } catch (error) {
     emit({ type: "activity-failed", partition: partitionLabel(ownKey), error });
-    return { others, isWhole: false };
+    return { own, others, isWhole: false };
   }
 }

@@ -2,19 +2,33 @@ import type { AccountRef } from "../activity/account-ref.ts";
 import type { ActivitySubject } from "../activity/activity.ts";
 import { isKnownCloud } from "../blob/environments.ts";
 import { isAnyTenant } from "../msal/issuer.ts";
+import type { CacheBlob } from "../blob/entities.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
+import type { Partition } from "../partitions/partition.ts";
 import type { CachedFlow } from "./cached-flow.ts";
-import { activitySubject, type ClientContext } from "./context.ts";
+import { activitySubject, type AuthorityRequest, type ClientContext } from "./context.ts";
 
 /** A silent request with everything derived from it once. */
 export interface Silent extends CachedFlow {
   readonly request: SilentFlowRequest;
   readonly account: AccountRef;
+  /** What has to be done before a new token is stored. */
+  readonly beforeSave?: (mine: CacheBlob) => Promise<void>;
 }
 
 export function silentFlow(context: ClientContext, request: SilentFlowRequest): Silent {
   const authority = context.authority(request);
   const { account, partition } = context.subjects(request.account, authority, namesAuthority(request));
+  return silentFlowOf(context, request, { account, partition });
+}
+
+/** For an account whose tokens lie in that partition. */
+export function silentFlowOf(
+  context: ClientContext,
+  request: SilentFlowRequest,
+  { account, partition }: { readonly account: AccountRef; readonly partition: Partition },
+): Silent {
+  const authority = context.authority(request);
   return {
     request,
     account,
@@ -71,6 +85,6 @@ export function subjectOf(context: ClientContext, silent: Silent): ActivitySubje
   return activitySubject(context, silent.partition, silent.account, silent.request);
 }
 
-function namesAuthority(request: SilentFlowRequest): boolean {
+export function namesAuthority(request: AuthorityRequest): boolean {
   return request.authority !== undefined || Boolean(request.azureCloudOptions?.tenant);
 }

@@ -19,11 +19,15 @@ import { silentFlow, subjectOf, type Silent } from "./silent-flow.ts";
  */
 export function acquireTokenSilent(context: ClientContext, request: SilentFlowRequest): Promise<TokenResult> {
   try {
-    const silent = silentFlow(context, checkedRequest(request));
-    return answerOrRun(context, silent, () => acquire(context, silent), leased);
+    return acquireSilently(context, silentFlow(context, checkedRequest(request)));
   } catch (error) {
     return Promise.reject(error as Error);
   }
+}
+
+/** The same for what has been prepared: also the partition of a long-running process is renewed so. */
+export function acquireSilently(context: ClientContext, silent: Silent): Promise<TokenResult> {
+  return answerOrRun(context, silent, () => acquire(context, silent), leased);
 }
 
 /** How a token is renewed ahead of time. */

@@ -61,6 +61,11 @@ function belongs(partition: Partition, homeAccountId: string): boolean {
       return homeAccountId === "";
     case "user":
       return canonicalHomeAccountId(homeAccountId) === partition.homeAccountId;
+    case "long-running":
+      return (
+        partition.homeAccountId === undefined ||
+        canonicalHomeAccountId(homeAccountId) === partition.homeAccountId
+      );
     default:
       // One assertion speaks for one subject, whoever that is.
       return true;

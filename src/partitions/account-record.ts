@@ -21,19 +21,59 @@ function withWaitingStamp(core: Core, key: string, record: AccountRecord): Accou
     : record;
 }
 
-/** Adds a partition to the list, before that partition's own record is written. @throws retryable */
+/**
+ * Adds a partition to the list, before that partition's own record is written.
+ * @param given.expiresAtMs when its tokens end
+ * @param options.anew changes the entry even where it lasts long enough: who takes it off then sees that
+ * @throws retryable
+ */
 export async function listPartition(
   core: Core,
   partition: Partition,
-  entry: ListedPartition,
+  given: ListedPartition,
+  options: ListOptions = {},
 ): Promise<AccountRecord> {
+  const { entry, neededUntilMs } = lasting(core, given);
   const listed = await update(core, partition, (record) => {
     const others = record.partitions.filter((known) => known.id !== entry.id);
     const known = record.partitions.find((candidate) => candidate.id === entry.id);
-    if (known && known.expiresAtMs >= entry.expiresAtMs) return undefined;
-    return { ...record, partitions: [...others, entry] };
+    if (known && known.expiresAtMs >= neededUntilMs && !options.anew) return undefined;
+    const expiresAtMs = Math.max(entry.expiresAtMs, (known?.expiresAtMs ?? 0) + 1);
+    return { ...record, partitions: [...others, { ...entry, expiresAtMs }] };
   });
   return withWaitingStamp(core, storeKey(core, partition), listed);
+}
+
+export interface ListOptions {
+  readonly anew?: boolean;
+}
+
+/**
+ * How long an entry must last. What use keeps alive outlives its tokens; so that not each renewal writes the
+ * account record too, such an entry lasts longer than it must.
+ */
+function lasting(
+  { retention, runtime }: Core,
+  entry: ListedPartition,
+): { readonly entry: ListedPartition; readonly neededUntilMs: number } {
+  if (entry.kind !== "long-running") return { entry, neededUntilMs: entry.expiresAtMs };
+  const neededUntilMs = Math.max(entry.expiresAtMs, runtime.now()) + retention.longRunningTtlMs;
+  return { entry: { ...entry, expiresAtMs: neededUntilMs + retention.longRunningTtlMs / 2 }, neededUntilMs };
+}
+
+/** Takes an entry off the list, unless somebody has listed the partition anew since it was read. @throws retryable */
+export async function unlistPartition(
+  core: Core,
+  partition: Partition,
+  entry: ListedPartition,
+): Promise<void> {
+  const isIt = (known: ListedPartition): boolean =>
+    known.id === entry.id && known.expiresAtMs === entry.expiresAtMs;
+  await update(core, partition, (record) =>
+    record.partitions.some(isIt)
+      ? { ...record, partitions: record.partitions.filter((known) => !isIt(known)) }
+      : undefined,
+  );
 }
 
 /**

@@ -37,6 +37,13 @@ export interface Change {
   readonly signedInAtMs?: number | undefined;
   /** A sign-in: random, so that it is known again where its answer was lost. */
   readonly signInId?: string | undefined;
+  /**
+   * A long-running process: the stamp of the sign-out that was there before the provider was asked, `undefined` for
+   * none. A later one ends what this change would begin.
+   */
+  readonly begins?: { readonly over: number | undefined };
+  /** The only account that the partition may hold entries of. */
+  readonly onlyFor?: string | undefined;
   /** Set once it has been tried: the place it was given then. */
   readonly place?: Place;
   /** Set for what had to wait for the store: the stamp of the last sign-out that it knew of. */
@@ -59,7 +66,10 @@ export function hasLanded(current: Current, signInId: string | undefined): boole
 
 export type Applied =
   | { readonly next: TokenRecord; readonly restored: boolean; readonly changed: boolean }
-  | { readonly superseded: "removed" | "incarnation" | "refused" };
+  | { readonly superseded: Superseded };
+
+/** Why a change is not wanted any more: signed out, or signed in anew, or another's, or not authentic. */
+export type Superseded = "removed" | "incarnation" | "refused" | "other-account";
 
 /** Where an incarnation begins and time is read: the only impurities, handed in. */
 export interface ApplyContext {
@@ -77,6 +87,7 @@ export function applyChange(current: Current, change: Change, context: ApplyCont
 function applyCreation(current: Current, change: Change, context: ApplyContext): Applied {
   if (isOver(current, change, context)) return { superseded: "removed" };
   const there = current?.type === "tokens" ? current : undefined;
+  if (there && !isOnlyFor(there.blob, change.onlyFor)) return { superseded: "other-account" };
   const base = change.base?.blob ?? emptyBlob();
   const provenance =
     decidedProvenance(current, change) ??
@@ -106,11 +117,19 @@ function isOver(current: Current, change: Change, { maxClockSkewMs }: ApplyConte
   const { place, waited, signsIn, signedInAtMs } = change;
   const endedMs = lastSignOut(current, change);
   if (current?.type === "removed" && !signsIn) return true;
+  if (change.begins && endedMs !== undefined && endedMs > (change.begins.over ?? -Infinity)) return true;
   if (!waited)
     return place !== undefined && current?.type === "removed" && current.incarnation === place.incarnation;
   if (endedMs === undefined) return false;
   const knewOfIt = waited.over !== undefined && waited.over >= endedMs;
   return !knewOfIt && !isSurelyLater(signedInAtMs, endedMs, maxClockSkewMs);
+}
+
+function isOnlyFor(blob: CacheBlob, homeAccountId: string | undefined): boolean {
+  return (
+    homeAccountId === undefined ||
+    Object.values(blob.Account).every((account) => account.home_account_id === homeAccountId)
+  );
 }
 
 /** Another life may have begun since: what the sign-out before it ended does not come back into that one either. */

@@ -46,8 +46,16 @@ function changeOf(entry: UnsavedTokens, there: Current, over: number | undefined
     signedInAtMs: entry.record.signedInAtMs,
     signInId: entry.signInId,
     place: entry.place,
+    onlyFor: onlyAccountOf(entry),
     waited: { over },
   };
+}
+
+/** Anybody may have been given the key of a long-running process; it is one user's all the same. */
+function onlyAccountOf({ partition, record }: UnsavedTokens): string | undefined {
+  return partition.kind === "long-running"
+    ? Object.values(record.blob.Account)[0]?.home_account_id
+    : undefined;
 }
 
 /**

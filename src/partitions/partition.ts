@@ -62,6 +62,15 @@ export function oboPartition(scope: PartitionScope, assertion: string): Partitio
   return make("obo", scope, [hash], undefined);
 }
 
+/**
+ * A long-running process's tokens. The key of the process lets whoever has it act for the user, so that the
+ * partition holds its SHA-256, never itself.
+ */
+export function longRunningPartition(scope: PartitionScope, processKey: string): Partition {
+  const text = requireText(processKey, "longRunningProcessSessionKey");
+  return make("long-running", scope, [createHash("sha256").update(text).digest("base64url")], undefined);
+}
+
 /** The list of one user's partitions, and when they last signed out everywhere. */
 export function accountPartition(scope: PartitionScope, homeAccountId: string): Partition {
   const subject = canonicalHomeAccountId(requireText(homeAccountId, "homeAccountId"));

@@ -5,10 +5,16 @@ import type { Version } from "../store/blob-store.ts";
 import type { Emit } from "../telemetry/emitter.ts";
 import { createSingleFlight, type SingleFlight } from "../tiers/single-flight.ts";
 import type { Read, Tiers } from "../tiers/tiers.ts";
-import { listPartition, readAccountRecord, stampSignedOut } from "./account-record.ts";
+import {
+  listPartition,
+  readAccountRecord,
+  stampSignedOut,
+  unlistPartition,
+  type ListOptions,
+} from "./account-record.ts";
 import type { Change } from "./change.ts";
 import { seenHere, storeKey, type Core } from "./core.ts";
-import { partitionFromId, type Partition } from "./partition.ts";
+import { partitionFromId, type Partition, type PartitionKind } from "./partition.ts";
 import type {
   AccountRecord,
   ListedPartition,
@@ -54,7 +60,9 @@ export interface Partitions {
   /** The account record. @throws retryable `TokenkeepError`. */
   account(account: Partition): Promise<AccountRecord>;
   /** Lists a partition in the account record, before its own record is written. @throws retryable */
-  list(account: Partition, entry: ListedPartition): Promise<AccountRecord>;
+  list(account: Partition, entry: ListedPartition, options?: ListOptions): Promise<AccountRecord>;
+  /** Takes it off again, unless it has been listed anew since. @throws retryable */
+  unlist(account: Partition, entry: ListedPartition): Promise<void>;
   /** Marks a sign-in flow as used; see {@link SpentFlows}. */
   readonly spend: SpentFlows["spend"];
   /** Shared work per partition; sign-out detaches it. */
@@ -104,7 +112,8 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     signOut: (partition) => signOut(core, partition),
     signOutEverywhere: (account, derived) => signOutEverywhere(core, account, derived),
     account: (account) => readAccountRecord(core, account),
-    list: (account, entry) => listPartition(core, account, entry),
+    list: (account, entry, options) => listPartition(core, account, entry, options),
+    unlist: (account, entry) => unlistPartition(core, account, entry),
     spend: createSpentFlows(core).spend,
     flights: core.flights,
     unsaved,
@@ -144,7 +153,7 @@ async function read(
   }
   if (core.unsaved.size > 0 && level === "L2") core.requestReplay("now");
   const current = seenHere(core, key, found?.value);
-  if (found?.level === "stale" && partition.kind === "user" && current?.type === "removed") {
+  if (found?.level === "stale" && MAY_BEGIN_AGAIN.has(partition.kind) && current?.type === "removed") {
     if (!core.unsaved.get(key)) throw endedInMemoryOnly();
   }
   if (current === undefined) return { status: "absent" };
@@ -153,6 +162,8 @@ async function read(
   const version = current === found?.value ? found.version : undefined;
   return { status: "present", record: current, version, level };
 }
+
+const MAY_BEGIN_AGAIN: ReadonlySet<PartitionKind> = new Set(["user", "long-running"]);
 
 /** The user may have signed in again since: a copy of a sign-out challenges nobody while the store cannot be asked. */
 function endedInMemoryOnly(): TokenkeepError {

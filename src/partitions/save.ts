@@ -2,7 +2,7 @@ import { TokenkeepError } from "../errors.ts";
 import { randomId, sleep } from "../runtime.ts";
 import { partitionLabel } from "../telemetry/emitter.ts";
 import type { Read } from "../tiers/tiers.ts";
-import { applyChange, type Change, type Current } from "./change.ts";
+import { applyChange, type Change, type Current, type Superseded } from "./change.ts";
 import { applyContext, seenHere, storeKey, type Core } from "./core.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionRecord, TokenRecord } from "./record.ts";
@@ -14,7 +14,7 @@ export interface SaveOutcome {
   /** True once the store has acknowledged it. False: it waits in memory, or was superseded. */
   readonly saved: boolean;
   /** Why it was not wanted any more: signed out, or signed in anew, meanwhile. */
-  readonly superseded?: "removed" | "incarnation" | "refused";
+  readonly superseded?: Superseded;
   /** The partition as this process now sees it. */
   readonly record: TokenRecord | undefined;
 }
@@ -125,12 +125,7 @@ function startingPoint(
   return core.tiers.read(key);
 }
 
-function superseded(
-  core: Core,
-  key: string,
-  reason: "removed" | "incarnation" | "refused",
-  current: Current,
-): SaveOutcome {
+function superseded(core: Core, key: string, reason: Superseded, current: Current): SaveOutcome {
   core.emit({ type: "write-superseded", partition: partitionLabel(key), reason });
   return { saved: false, superseded: reason, record: current?.type === "tokens" ? current : undefined };
 }

@@ -13,7 +13,7 @@ export type TokenkeepEvent =
   | {
       readonly type: "write-superseded";
       readonly partition: string;
-      readonly reason: "removed" | "incarnation" | "refused";
+      readonly reason: "removed" | "incarnation" | "refused" | "other-account";
     }
   /** A compare-and-swap was lost; it is retried after a merge. */
   | { readonly type: "conflict"; readonly partition: string; readonly attempt: number }
