@@ -84,9 +84,10 @@ function processFlow(
 ): Silent | undefined {
   const known = accountOf(record);
   if (!known) return undefined;
-  const account = requestedAccount(known, context.authority(asked), namesAuthority(asked));
+  const authority = context.authority(asked);
+  const account = requestedAccount(known, authority, namesAuthority(asked));
   const owned: Partition = { ...partition, homeAccountId: account.homeAccountId };
-  const silent = silentFlowOf(context, { ...asked, account }, { account, partition: owned });
+  const silent = silentFlowOf(context, { ...asked, account }, authority, { account, partition: owned });
   return { ...silent, beforeSave: (mine) => listAgain(context, owned, mine) };
 }
 

@@ -1,7 +1,7 @@
 import type { AccountRef } from "../activity/account-ref.ts";
 import type { ActivitySubject } from "../activity/activity.ts";
 import { isKnownCloud } from "../blob/environments.ts";
-import { isAnyTenant } from "../msal/issuer.ts";
+import { isAnyTenant, type Authority } from "../msal/issuer.ts";
 import type { CacheBlob } from "../blob/entities.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { Partition } from "../partitions/partition.ts";
@@ -19,16 +19,16 @@ export interface Silent extends CachedFlow {
 export function silentFlow(context: ClientContext, request: SilentFlowRequest): Silent {
   const authority = context.authority(request);
   const { account, partition } = context.subjects(request.account, authority, namesAuthority(request));
-  return silentFlowOf(context, request, { account, partition });
+  return silentFlowOf(context, request, authority, { account, partition });
 }
 
 /** For an account whose tokens lie in that partition. */
 export function silentFlowOf(
   context: ClientContext,
   request: SilentFlowRequest,
+  authority: Authority,
   { account, partition }: { readonly account: AccountRef; readonly partition: Partition },
 ): Silent {
-  const authority = context.authority(request);
   return {
     request,
     account,
