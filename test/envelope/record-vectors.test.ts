@@ -1,0 +1,108 @@
+/** What a release has sealed must open in every later one, and mean the same: each kind, as its own reader reads it. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+import { propertiesContext } from "../../src/activity/activity.ts";
+import { createKeyRing } from "../../src/envelope/key-ring.ts";
+import { createSealer } from "../../src/envelope/sealer.ts";
+import { createRecordCodec } from "../../src/partitions/codec.ts";
+import { isPartitionKind } from "../../src/partitions/partition.ts";
+import type { PartitionRecord } from "../../src/partitions/record.ts";
+import { createSpill } from "../../src/partitions/spill.ts";
+import { systemRuntime } from "../../src/runtime.ts";
+import { createFlowCodec } from "../../src/web/flow.ts";
+
+interface Vectors {
+  readonly namespace: string;
+  readonly keys: Readonly<Record<string, string>>;
+  readonly records: readonly {
+    readonly name: string;
+    readonly key: string;
+    readonly record: object;
+    readonly sealed: string;
+  }[];
+  readonly properties: { readonly accountKey: string; readonly value: unknown; readonly sealed: string };
+  readonly flow: { readonly clientId: string; readonly value: unknown; readonly text: string };
+  readonly spills: readonly {
+    readonly name: string;
+    readonly key: string;
+    readonly entry: object;
+    readonly sealed: string;
+  }[];
+}
+
+const vectors = JSON.parse(
+  readFileSync(new URL("../vectors/records-v1.json", import.meta.url), "utf8"),
+) as Vectors;
+const { namespace } = vectors;
+const [sealing] = Object.entries(vectors.keys).map(([id, key]) => ({ id, key: Buffer.from(key, "hex") }));
+const sealer = createSealer(createKeyRing({ sealing: sealing! }), systemRuntime);
+// No token of these has expired by then.
+const runtime = { ...systemRuntime, now: () => 1_900_000_000_000 };
+const codec = createRecordCodec({ sealer, namespace, runtime, emit: () => undefined });
+
+/** As it comes out of JSON: what is `undefined` is absent. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+const bytesOf = (hex: string): Buffer => Buffer.from(hex, "hex");
+
+test.each(vectors.records)("layout 1 still means: $name", async ({ key, record, sealed }) => {
+  expect(plain(await codec.decode(key, bytesOf(sealed)))).toEqual(record);
+});
+
+test.each(vectors.records)(
+  "layout 1 is still written by this release: $name",
+  async ({ key, record, sealed }) => {
+    const read = await codec.decode(key, bytesOf(sealed));
+    const again = await codec.decode(key, codec.encode(key, read));
+    expect(plain(again)).toEqual(record);
+  },
+);
+
+test.each(vectors.records)("and opens in no other record's place: $name", async ({ key, sealed }) => {
+  const places = new Set(vectors.records.map((vector) => vector.key).filter((other) => other !== key));
+  expect(places.size).toBeGreaterThan(5);
+  for (const other of places) expect(await codec.decode(other, bytesOf(sealed))).toEqual({ type: "refused" });
+});
+
+test("there is a vector of every kind of partition and of every type of record", () => {
+  const kinds = new Set(vectors.records.map(({ key }) => key.split(":")[1] ?? ""));
+  expect([...kinds].every(isPartitionKind)).toBe(true);
+  expect(kinds).toEqual(new Set(["user", "app", "obo", "long-running", "session", "account", "flow"]));
+  const types = new Set(vectors.records.map(({ record }) => (record as PartitionRecord).type));
+  expect(types).toEqual(new Set(["tokens", "removed", "account", "spent"]));
+});
+
+test("a row's properties still open in their row, and in no other", () => {
+  const { accountKey, value, sealed } = vectors.properties;
+  const opened = sealer.open(bytesOf(sealed), propertiesContext(namespace, accountKey));
+  if (!opened.ok) throw new Error(opened.reason);
+  expect(JSON.parse(opened.plaintext.toString("utf8"))).toEqual(value);
+  expect(sealer.open(bytesOf(sealed), propertiesContext(namespace, `${accountKey}x`)).ok).toBe(false);
+  expect(sealer.open(bytesOf(sealed), propertiesContext("other", accountKey)).ok).toBe(false);
+});
+
+test("a sign-in that began under another release can still be completed, by the same application", async () => {
+  const { clientId, value, text } = vectors.flow;
+  expect(await createFlowCodec(sealer, namespace, clientId).open(text)).toEqual(value);
+  await expect(createFlowCodec(sealer, namespace, "another").open(text)).rejects.toMatchObject({
+    code: "ERR_FLOW_INVALID",
+  });
+});
+
+test.each(vectors.spills)("a spilled result is still taken over: $name", ({ key, entry, sealed }) => {
+  const folder = mkdtempSync(join(tmpdir(), "tokenkeep-vectors-"));
+  try {
+    const digest = "A".repeat(43);
+    // Our own pid under an earlier name: whoever had it is gone.
+    writeFileSync(join(folder, `${process.pid}-earlier-${digest}.unsaved`), bytesOf(sealed), { mode: 0o600 });
+    const failures: unknown[] = [];
+    const onFailure = (_operation: string, error: unknown): void => void failures.push(error);
+    const spill = createSpill({ folder, sealer, namespace, onFailure });
+    expect(plain(spill.adopt())).toEqual([{ key, entry }]);
+    expect(failures).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
