@@ -10,10 +10,20 @@ import {
   reloadingKeysFromFile,
   OptionsError,
   type KeyRing,
+  type StoredActivity,
   type TokenCacheOptions,
 } from "../../src/index.ts";
 import { createSignIn } from "../../src/web/sign-in.ts";
-import { ADA, BEN, createWorld, READ, REDIRECT_URI, type Node, type World } from "../support/world.ts";
+import {
+  ADA,
+  BEN,
+  createWorld,
+  READ,
+  REDIRECT_URI,
+  steeredRuntime,
+  type Node,
+  type World,
+} from "../support/world.ts";
 
 const key = (id: string): { id: string; key: Uint8Array } => ({
   id,
@@ -80,6 +90,26 @@ describe("a record under a key that this process does not have yet", () => {
     expect(await world.store.activity.list({ limit: 9 })).toEqual(rows);
   });
 
+  test("is no reason to tidy away a row that its sign-in never confirmed", async () => {
+    const runtime = steeredRuntime();
+    const early = world.node({ keys: ring("b", "a"), runtime });
+    const { account } = await early.signIn(ADA);
+    const [{ row, revision }] = (await world.store.activity.list({ limit: 9 })).rows as [StoredActivity];
+    await world.store.activity.put({ ...row, confirmed: false }, { revision: "cut", ifRevision: revision });
+    runtime.advance(2 * 3_600_000);
+    const late = world.node({ keys: ring("a"), runtime });
+    expect(await late.cache.purgeExpired()).toEqual({ records: 0, accounts: 0 });
+    const listed = [];
+    for await (const { homeAccountId } of late.cache.accounts()) listed.push(homeAccountId);
+    expect(listed).toEqual([account!.homeAccountId]);
+    // Whoever can read that the tokens are gone tidies it away.
+    await early.client.removeAccount(account!);
+    await world.store.activity.put({ ...row, confirmed: false }, { revision: "cut", ifRevision: null });
+    expect(await world.node({ keys: ring("b", "a"), runtime }).cache.purgeExpired()).toMatchObject({
+      accounts: 1,
+    });
+  });
+
   test("that the provider is too slow with: not now, within the time a reading may take", async () => {
     const { account } = await world.node({ keys: ring("b", "a") }).signIn(ADA);
     let hang = false;
@@ -111,6 +141,22 @@ describe("a record under a key that this process does not have yet", () => {
     expect(renewed.metadata.saved).toBe(true);
     expect(late.loads()).toBe(1);
   });
+});
+
+test("what cannot be sealed, because the sealing key was taken away, waits and is stored when it is back", async () => {
+  const kept = ring("a");
+  let isThere = true;
+  const keys: KeyRing = { ...kept, find: (id) => (isThere ? kept.find(id) : undefined) };
+  const node = world.node({ keys });
+  isThere = false;
+  const { account, metadata } = await node.signIn(ADA);
+  expect(metadata.saved).toBe(false);
+  expect(node.cache.unsaved()).toMatchObject({ entries: 1 });
+  // In this process the user is signed in all the same.
+  await silently(node, account);
+  isThere = true;
+  expect(await node.cache.close()).toEqual({ lost: 0 });
+  await expect(silently(world.node({ keys: ring("a") }), account)).resolves.toBeDefined();
 });
 
 test("a hit in memory asks for no key", async () => {
