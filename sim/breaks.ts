@@ -370,6 +370,66 @@ const BREAKS: Readonly<Record<string, Break>> = {
       },
     ],
   },
+  "record binding": {
+    about: "a record opens in whatever place it lies",
+    rewrites: [
+      {
+        file: "envelope/context.ts",
+        find: "for (const text of [context.namespace, context.key, context.kind]) {",
+        replace: "for (const text of [context.namespace]) {",
+      },
+    ],
+  },
+  "unknown key is retryable": {
+    about: "a record under a key that is not here counts as forged",
+    rewrites: [
+      {
+        file: "partitions/codec.ts",
+        find: 'if (reason === "refused") return { type: "refused" };',
+        replace: 'if (reason !== "unsupported") return { type: "refused" };',
+      },
+    ],
+  },
+  "reload on unknown key": {
+    about: "nobody asks for a key that is not here",
+    rewrites: [
+      {
+        file: "envelope/sealer.ts",
+        find: "return opened === unknownKey && isLive(keys) ? openLater(keys, bytes, context) : opened;",
+        replace: "return opened !== unknownKey && isLive(keys) ? openLater(keys, bytes, context) : opened;",
+      },
+    ],
+  },
+  "limit of asking": {
+    about: "every made-up key id asks whoever keeps the keys",
+    rewrites: [
+      {
+        file: "envelope/live-ring.ts",
+        find: "if (loading || mayAsk()) await",
+        replace: "if (loading || mayAsk() || ring) await",
+      },
+    ],
+  },
+  "periodic reload": {
+    about: "a process gets other keys only where it cannot do without",
+    rewrites: [
+      {
+        file: "envelope/live-ring.ts",
+        find: "    if (isClosed) return;\n    timer",
+        replace: "    if (!isClosed) return;\n    timer",
+      },
+    ],
+  },
+  "sealing anew": {
+    about: "what is under an old key is taken to be done",
+    rewrites: [
+      {
+        file: "partitions/rekey-records.ts",
+        find: 'if (bytes === undefined) return "skipped";',
+        replace: 'if (typeof bytes !== "string") return "skipped";',
+      },
+    ],
+  },
   "credential of an outcome": {
     about: "a failure benches an account that has signed in again meanwhile",
     rewrites: [

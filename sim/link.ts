@@ -106,6 +106,10 @@ export function createStoreLink(world: World, process: Process, remote: Remote):
       remote("write", `touch ${short(key)}`, () => store.touch(key, ifVersion, ttlMs)),
     delete: (key, { ifVersion }) =>
       remote("write", `delete ${short(key)}`, () => store.delete(key, ifVersion)),
+    admin: {
+      keys: (options) => remote("read", "keys", () => store.keys(options)),
+      purgeExpired: () => Promise.resolve(0),
+    },
     backplane: {
       changeCounter: () => remote("counter", "counter", () => store.changeCounter()),
       publish: (message) =>

@@ -6,7 +6,6 @@ import { createTokenCache, type TokenCache } from "../src/token-cache.ts";
 import { createRemote, createStoreLink } from "./link.ts";
 import type { Operation } from "./operation.ts";
 import { createProviderLink } from "./provider.ts";
-import { KEYS } from "./shared.ts";
 import type { Actor, ScheduledEvent } from "./scheduler.ts";
 import type { World } from "./world.ts";
 import { API_ID, HOME, WEB_ID, WORLD_START_MS } from "./cast.ts";
@@ -83,7 +82,7 @@ function equip(world: World, process: Process): Pick<Process, "cache" | "clients
   const remote = createRemote(world, process);
   const cache = createTokenCache({
     store: createStoreLink(world, process, remote),
-    keys: KEYS,
+    keys: world.keeper.keysFor(process),
     maxStaleMs: world.profile.maxStaleMs,
     ...world.cacheOptions,
     runtime: createNodeRuntime(world, process),

@@ -29,7 +29,20 @@ export const FAULT_KINDS = [
   "message-twice",
 ] as const;
 
-export type FaultKind = (typeof FAULT_KINDS)[number];
+/** What befalls keys and sealed records; drawn apart from the others. */
+type KeyFaultKind = "key-rotation" | "keys-fail" | "tamper" | "key-id";
+
+export type FaultKind = (typeof FAULT_KINDS)[number] | KeyFaultKind;
+
+/** How keys are turned over. */
+export interface KeyProfile {
+  /** Mean pause between two rotations or rekeyings, ms. */
+  readonly gapMs: number;
+  /** A key seals before everybody has it. */
+  readonly isHasty: boolean;
+  /** Probability that whoever keeps the keys does not answer. */
+  readonly fails: number;
+}
 
 export interface Profile {
   readonly seed: number;
@@ -50,6 +63,10 @@ export interface Profile {
   readonly perCall: number;
   /** The provider ends a user's sign-ins now and then. */
   readonly revokes: boolean;
+  /** Absent: all have the same key all the time. */
+  readonly keys: KeyProfile | undefined;
+  /** Somebody without a key writes to the store. */
+  readonly tampers: boolean;
 }
 
 /** So short that a record which is only read must be kept by that, or is gone within a run. */
@@ -90,5 +107,18 @@ export function profileOf(seed: number): Profile {
     faults,
     perCall: prng.pick([0, 0.01, 0.05]),
     revokes: prng.chance(0.3),
+    ...keysOf(seed),
   };
+}
+
+/** A stream of its own: the other seeds are what they were. */
+function keysOf(seed: number): Pick<Profile, "keys" | "tampers"> {
+  const prng = createPrng(seed, "key profile");
+  const rotates = prng.chance(0.4);
+  const keys: KeyProfile = {
+    gapMs: prng.pick([20_000, 60_000]),
+    isHasty: prng.chance(0.6),
+    fails: prng.pick([0, 0, 0.3]),
+  };
+  return { keys: rotates ? keys : undefined, tampers: prng.chance(0.25) };
 }

@@ -1,12 +1,8 @@
-/** What all processes have in common, and the clock of those who are nobody's process. */
-import { createKeyRing } from "../src/envelope/key-ring.ts";
+/** The clock of those who are nobody's process. */
 import type { Runtime } from "../src/runtime.ts";
 import { WORLD_START_MS } from "./cast.ts";
 import type { ScheduledEvent, Scheduler } from "./scheduler.ts";
 import type { World } from "./world.ts";
-
-/** The same for all: what one seals, the others open. */
-export const KEYS = createKeyRing({ sealing: { id: "sim", key: new Uint8Array(32).fill(42) } });
 
 /** The clock of those who are nobody's process: the provider and the store. */
 export function createWorldRuntime(scheduler: Scheduler, prng: World["prng"]): Runtime {

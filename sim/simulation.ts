@@ -10,9 +10,11 @@ import { createOperations } from "./operations.ts";
 import { createPrng } from "./prng.ts";
 import { startProcess, type Machine } from "./process.ts";
 import { profileOf, type FaultKind } from "./profile.ts";
+import { createKeeper, rekey } from "./keys.ts";
 import { createProvider } from "./provider.ts";
 import { createScheduler } from "./scheduler.ts";
 import { createSimulatedStore } from "./store.ts";
+import { createTamperer } from "./tamper.ts";
 import { createWeather } from "./weather.ts";
 import { startWorkload } from "./workload.ts";
 import type { World } from "./world.ts";
@@ -52,9 +54,11 @@ export async function simulate(options: RunOptions): Promise<RunResult> {
   };
   process.on("unhandledRejection", unhandled);
   try {
+    world.keeper.begin(world);
     for (const machine of world.machines) machine.process = startProcess(world, machine, 1);
     const workload = startWorkload(world);
     world.weather.begin(world);
+    world.tamperer.begin(world);
     while (scheduler.steps < options.steps && !checker.violation) await scheduler.step();
     workload.stop();
     await rest(world);
@@ -80,6 +84,7 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     weather: stream("weather"),
     network: stream("network"),
     bytes: stream("bytes"),
+    keys: stream("keys"),
   };
   const scheduler = createScheduler();
   const nowMs = (): number => scheduler.nowMs;
@@ -106,6 +111,8 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     history: createHistory(() => scheduler),
     faults: createFaults(profile, prng.network, nowMs),
     weather: createWeather(),
+    keeper: createKeeper(),
+    tamperer: createTamperer(),
     store: createSimulatedStore({
       nowMs: wallMs,
       observer: checker.store,
@@ -140,6 +147,8 @@ async function rest(world: World): Promise<void> {
   history.add("everything heals");
   weather.heal();
   faults.heal();
+  world.keeper.heal();
+  world.tamperer.heal();
   store.full = false;
   await settle(world);
   for (const process of world.processes()) {
@@ -148,7 +157,18 @@ async function rest(world: World): Promise<void> {
     }
   }
   await settle(world);
+  if (world.profile.keys && !checker.violation) await rekeyAtRest(world);
   if (!checker.violation) await checker.finish();
+}
+
+/** With nothing else going on, everything that can be opened comes under the key that seals. */
+async function rekeyAtRest(world: World): Promise<void> {
+  const [process] = world.processes();
+  if (!process) return;
+  let isDone = false;
+  rekey(world, process, (outcome) => (isDone = outcome));
+  await settle(world);
+  if (!isDone && !world.checker.violation) world.checker.broken("keys", "a rekey at rest does not end");
 }
 
 async function settle(world: World): Promise<void> {
@@ -164,9 +184,13 @@ async function settle(world: World): Promise<void> {
 }
 
 function describeProfile({ profile }: World): string {
+  const { keys, tampers } = profile;
+  const hasty = keys?.isHasty ? "hastily " : "";
+  const about = [keys && `keys are ${hasty}turned over`, tampers && "records are tampered with"];
+  const more = about.filter(Boolean).map((text) => `, ${text}`);
   const { seed, roles, users, refreshTokens, faults, maxSkewMs, perCall } = profile;
   return (
     `seed ${seed}: ${roles.length} nodes, ${users} users, ${refreshTokens} refresh tokens, clocks off by up to ` +
-    `${maxSkewMs} ms, ${perCall} faults a call, faults: ${[...faults].join(" ") || "none"}`
+    `${maxSkewMs} ms, ${perCall} faults a call${more.join("")}, faults: ${[...faults].join(" ") || "none"}`
   );
 }

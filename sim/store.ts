@@ -1,6 +1,7 @@
 /** The one store that all nodes share, and what can befall it. Everything in it happens at one moment. */
 import { memoryActivity } from "../src/adapters/memory-activity.ts";
 import type { AccountActivityStore } from "../src/store/account-activity-store.ts";
+import type { BlobAdmin } from "../src/store/blob-admin.ts";
 import type { BackplaneMessage } from "../src/store/backplane.ts";
 import type { PutOptions, PutResult, Stored } from "../src/store/blob-store.ts";
 import type { LeaseOptions, LeaseResult } from "../src/store/refresh-lease.ts";
@@ -15,7 +16,7 @@ export interface StoreObserver {
   /** The store no longer has what it had acknowledged. */
   lost(
     key: string,
-    why: "evicted" | "restored" | "expired" | "deleted",
+    why: "evicted" | "restored" | "expired" | "deleted" | "tampered",
     before: StoreRecord | undefined,
   ): void;
 }
@@ -27,6 +28,7 @@ export interface SimulatedStore {
   put(key: string, bytes: Uint8Array, options: PutOptions, who: number): PutResult;
   touch(key: string, ifVersion: string, ttlMs: number): boolean;
   delete(key: string, ifVersion: string): boolean;
+  keys(options: Parameters<BlobAdmin["keys"]>[0]): Awaited<ReturnType<BlobAdmin["keys"]>>;
   changeCounter(): string;
   /** Raises the counter and gives whoever listens; delivering is the network's business. */
   publish(message: BackplaneMessage): void;
@@ -35,6 +37,11 @@ export interface SimulatedStore {
   release(key: string, owner: string): void;
   // --- what can befall it ---
   evict(key: string): void;
+  /**
+   * Puts bytes in the place of a record, past everything that compares. `planted`: its text is not lost, but out of
+   * reach. @returns the new version
+   */
+  tamper(key: string, bytes: Uint8Array, why?: "tampered" | "planted"): string;
   snapshot(): void;
   /** Goes back to the last snapshot; leases and the counter's meaning do not survive. */
   restore(): void;
@@ -56,6 +63,7 @@ export function createSimulatedStore(options: SimulatedStoreOptions): SimulatedS
   let saved: ReadonlyMap<string, StoreRecord> = new Map();
   let epoch = 0;
   let published = 0;
+  let tampered = 0;
 
   function live(key: string): StoreRecord | undefined {
     const record = records.get(key);
@@ -103,6 +111,11 @@ export function createSimulatedStore(options: SimulatedStoreOptions): SimulatedS
       observer.lost(key, "deleted", record);
       return true;
     },
+    keys({ prefix, limit, cursor = "" }) {
+      const all = [...records.keys()].filter((key) => key.startsWith(prefix) && key > cursor).toSorted();
+      const page = all.slice(0, limit);
+      return all.length > limit ? { keys: page, cursor: page.at(-1) ?? "" } : { keys: page };
+    },
     changeCounter: () => `${epoch}:${published}`,
     publish() {
       published += 1;
@@ -125,6 +138,14 @@ export function createSimulatedStore(options: SimulatedStoreOptions): SimulatedS
       const before = records.get(key);
       records.delete(key);
       observer.lost(key, "evicted", before);
+    },
+    tamper(key, bytes, why = "tampered") {
+      const before = records.get(key);
+      if (!before) throw new Error("there is nothing to tamper with");
+      const version = `tampered-${(tampered += 1)}`;
+      records.set(key, { ...before, bytes, version });
+      if (why === "tampered") observer.lost(key, why, before);
+      return version;
     },
     snapshot() {
       saved = new Map(records);

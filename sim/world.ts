@@ -3,6 +3,7 @@ import type { TokenCacheOptions } from "../src/options.ts";
 import type { Checker } from "./check/checker.ts";
 import type { Faults } from "./faults.ts";
 import type { History } from "./history.ts";
+import type { Keeper } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Operations } from "./operations.ts";
 import type { Prng } from "./prng.ts";
@@ -11,6 +12,7 @@ import type { Profile } from "./profile.ts";
 import type { Provider } from "./provider.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SimulatedStore } from "./store.ts";
+import type { Tamperer } from "./tamper.ts";
 import type { Weather } from "./weather.ts";
 
 export interface World {
@@ -24,11 +26,15 @@ export interface World {
     readonly network: Prng;
     /** Keys, versions, tokens. */
     readonly bytes: Prng;
+    /** Rotations, and who tampers with records. */
+    readonly keys: Prng;
   };
   readonly scheduler: Scheduler;
   readonly history: History;
   readonly faults: Faults;
   readonly weather: Weather;
+  readonly keeper: Keeper;
+  readonly tamperer: Tamperer;
   readonly store: SimulatedStore;
   readonly provider: Provider;
   readonly ledger: Ledger;

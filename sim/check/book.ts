@@ -7,7 +7,7 @@ import type { PartitionRecord } from "../../src/partitions/record.ts";
 import { API_ID, HOME_ID, HOST, WEB_ID } from "../cast.ts";
 import type { Family } from "../ledger.ts";
 import type { Operation } from "../operation.ts";
-import { createWorldRuntime, KEYS } from "../shared.ts";
+import { createWorldRuntime } from "../shared.ts";
 import type { StoreRecord } from "../store.ts";
 import type { World } from "../world.ts";
 
@@ -55,7 +55,7 @@ export function createBook(world: World): Book {
   const { scheduler, operations } = world;
   const runtime = createWorldRuntime(scheduler, world.prng);
   const codec = createRecordCodec({
-    sealer: createSealer(KEYS, runtime),
+    sealer: createSealer(world.keeper.all, runtime),
     namespace: NAMESPACE,
     runtime,
     emit: () => undefined,
@@ -73,6 +73,15 @@ export function createBook(world: World): Book {
   };
   const oboKey = (assertion: string): string =>
     `${NAMESPACE}:${oboPartition({ clientId: API_ID, authority }, assertion).id}`;
+
+  /** With every key there is: what these cannot open nobody can. */
+  function opened(key: string, record: StoreRecord): PartitionRecord {
+    try {
+      return codec.decode(key, record.bytes) as PartitionRecord;
+    } catch {
+      return { type: "refused" };
+    }
+  }
 
   return {
     world,
@@ -93,7 +102,7 @@ export function createBook(world: World): Book {
     decode(key, record) {
       const known = decoded.get(record);
       if (known) return known;
-      const value = codec.decode(key, record.bytes) as PartitionRecord; // these keys need no asking for
+      const value = opened(key, record);
       decoded.set(record, value);
       return value;
     },

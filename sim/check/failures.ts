@@ -2,6 +2,7 @@
 import { TokenkeepError } from "../../src/errors.ts";
 import { describeError } from "../operations.ts";
 import { nameOf, type Operation } from "../operation.ts";
+import type { FaultKind } from "../profile.ts";
 import { endOf, mayHaveEnded, type Book } from "./book.ts";
 
 const CHALLENGES: ReadonlySet<string> = new Set([
@@ -31,6 +32,8 @@ export function checkFailure(book: Book, operation: Operation): void {
   book.fail("failure", text);
 }
 
+const KEYS_OUT_OF_REACH: ReadonlySet<FaultKind> = new Set(["keys-fail", "key-id"]);
+
 function wasTroubled(book: Book, operation: Operation): boolean {
   // Operations that join others' work began later than what they joined.
   return book.world.faults.troubledSince(operation.begin - 60_000);
@@ -43,8 +46,16 @@ function checkOwnError(book: Book, operation: Operation, error: TokenkeepError, 
       .some((signOut) => signOut.begin <= endOf(operation));
     return known ? undefined : book.fail("failure", text);
   }
+  if (error.code === "ERR_KEY_UNKNOWN") return checkKeyUnknown(book, operation, text);
   if (error.retryable && wasTroubled(book, operation)) return;
   book.fail("failure", text);
+}
+
+/** A key that can be had is had in time: only who keeps them, or a made-up id, is a reason to be without. */
+function checkKeyUnknown(book: Book, operation: Operation, text: string): void {
+  const from = operation.begin - 60_000;
+  const { machine } = operation.process;
+  if (!book.world.faults.troubledSince(from, machine.number, KEYS_OUT_OF_REACH)) book.fail("keys", text);
 }
 
 /** Invariant 4: only the user, or the provider, is a reason to ask for a sign-in; the store is none. */

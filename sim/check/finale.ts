@@ -1,10 +1,13 @@
 /** After everything has healed: nothing waits for ever, and the index agrees with the tokens. */
+import { keyIdOf } from "../../src/envelope/sealer.ts";
+import { short } from "../link.ts";
 import { nameOf } from "../operation.ts";
 import { endOf, holds, type Book } from "./book.ts";
 
 export async function checkEnd(book: Book): Promise<void> {
   checkNothingHangs(book);
   checkNothingWaits(book);
+  checkKeys(book);
   for (const user of book.world.operations.users) await checkActivity(book, user);
 }
 
@@ -18,6 +21,23 @@ function checkNothingWaits(book: Book): void {
   for (const process of book.world.processes()) {
     const { entries } = process.cache.unsaved();
     if (entries > 0) book.fail("lost", `${process.name} still has ${entries} unsaved results`);
+  }
+}
+
+/** Everybody has the keys by now, and nothing lies under an old one. */
+function checkKeys(book: Book): void {
+  const { keeper, profile, store } = book.world;
+  if (!profile.keys) return;
+  for (const process of book.world.processes()) {
+    const { keyId } = process.cache.parts.sealer;
+    if (keyId !== keeper.all.sealingKeyId) {
+      return book.fail("keys", `${process.name} still seals under ${keyId}`);
+    }
+  }
+  for (const [key, record] of store.records) {
+    if (book.decode(key, record).type === "refused") continue;
+    const keyId = keyIdOf(record.bytes);
+    if (keyId !== keeper.all.sealingKeyId) book.fail("keys", `${short(key)} still lies under ${keyId}`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** What may be written over what: isolation, nothing lost, nothing back after a sign-out. */
 import type { CacheBlob } from "../../src/blob/entities.ts";
 import { highestGrant } from "../../src/blob/provenance.ts";
+import { keyIdOf } from "../../src/envelope/sealer.ts";
 import type { AccountRecord, TokenRecord } from "../../src/partitions/record.ts";
 import { WORLD_START_MS } from "../cast.ts";
 import { short } from "../link.ts";
@@ -16,6 +17,9 @@ export function checkWritten(
   who: number,
 ): void {
   const before = stored && book.decode(key, stored);
+  if (stored && isKeyUnknown(book, stored)) {
+    return book.fail("keys", `${short(key)} was written over, although nobody here could read it`);
+  }
   const after = book.decode(key, written);
   book.world.history.add(`store: machine ${who} wrote ${short(key)}: ${describe(book, after)}`);
   if (after.type === "refused") return book.fail("isolation", "a record was written that cannot be opened");
@@ -41,6 +45,12 @@ export function checkWritten(
     else checkRemovalMeant(book, key, before);
   }
   if (after.type === "account" && before?.type === "account") checkListKept(book, before, after);
+}
+
+/** Invariant 4: what is sealed under a key id that is unknown here is never followed by a blind write. */
+function isKeyUnknown(book: Book, { bytes }: StoreRecord): boolean {
+  const keyId = keyIdOf(bytes);
+  return keyId !== undefined && book.world.keeper.all.find(keyId) === undefined;
 }
 
 function describe(book: Book, record: ReturnType<Book["decode"]>): string {
