@@ -56,6 +56,8 @@ export interface CacheParts {
   readonly namespace: string;
   readonly runtime: Runtime;
   readonly emit: Emit;
+  /** Whether anybody listens. */
+  readonly isObserved: boolean;
   /** Lets one process renew at a time; absent where the store cannot, or the application does not want it. */
   readonly lease: RefreshLease | undefined;
   readonly refreshTokens: RefreshTokenMode;
@@ -248,6 +250,7 @@ function createParts(
       namespace,
       runtime,
       emit,
+      isObserved: options.onEvent !== undefined,
       lease: options.refreshLease === "off" || !store.lease ? undefined : guardLease(store.lease, calls),
       refreshTokens: options.refreshTokens,
       failures: createFailureMemory(runtime),

@@ -15,6 +15,23 @@ export interface CachedFlow {
   readonly mayUseCache: boolean;
   /** Requests with the same text must get the same answer. Everything that could change it is in it. A hit does not need it. */
   readonly flightKey: () => string;
+  /** Time spent reading and saving so far, ms; see {@link inCache}. */
+  cacheMs: number;
+}
+
+/** Runs a reading or a saving of a flow, and notes how long it took. */
+export async function inCache<R>(
+  context: ClientContext,
+  flow: Pick<CachedFlow, "cacheMs">,
+  work: () => Promise<R>,
+): Promise<R> {
+  const { runtime } = context.parts;
+  const startedAt = runtime.monotonicNow();
+  try {
+    return await work();
+  } finally {
+    flow.cacheMs += runtime.monotonicNow() - startedAt;
+  }
 }
 
 /** The trusted copy in memory answers, or nobody does: synchronous, without any I/O. */
@@ -43,10 +60,26 @@ export async function shared<R extends TokenResult | null>(
   flow: CachedFlow,
   work: () => Promise<R>,
 ): Promise<R> {
-  const { flights, key } = context.parts.partitions;
+  const { partitions, runtime } = context.parts;
+  const startedAt = runtime.monotonicNow();
   // A web app and a worker of one process record different activity, so they do not share; they lease together.
-  const result = await flights.run(key(flow.partition), `${context.role} ${requestName(flow)}`, work);
-  return result && { ...result, correlationId: flow.search.correlationId ?? result.correlationId };
+  const name = `${context.role} ${requestName(flow)}`;
+  const { result, cacheMs } = await partitions.flights.run(
+    partitions.key(flow.partition),
+    name,
+    async () => ({ result: await work(), cacheMs: flow.cacheMs }),
+  );
+  return (
+    result && {
+      ...result,
+      correlationId: flow.search.correlationId ?? result.correlationId,
+      metadata: {
+        ...result.metadata,
+        durationTotalInMs: runtime.monotonicNow() - startedAt,
+        durationInCacheInMs: cacheMs,
+      },
+    }
+  );
 }
 
 /** What is asked, and of whom: two clients of one application may have different authorities by default. */
@@ -54,8 +87,10 @@ export function requestName(flow: CachedFlow): string {
   return `${flow.search.authority} ${flow.flightKey()}`;
 }
 
-/** How a flow that is not silent reads, and asks. */
+/** How a flow reads, and asks, where it does so as askUnderLease or ahead of time. */
 export interface LeasedFlow {
+  /** The method that was called. */
+  readonly api: string;
   readonly read: () => Promise<PartitionState>;
   readonly ask: (renewal: Renewal) => Promise<TokenResult | null>;
 }
@@ -71,7 +106,7 @@ export function askUnderLease(
   return context.leases.run<TokenResult | null>({
     key: leaseKey(context, flow.partition, requestName(flow)),
     async recheck() {
-      state = await read();
+      state = await inCache(context, flow, read);
       answer = answerFromState(context, flow, state);
       return answer.result;
     },

@@ -8,7 +8,7 @@ import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { appPartition } from "../partitions/partition.ts";
 import { answerOrRun } from "./answer.ts";
-import { askUnderLease, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
+import { askUnderLease, inCache, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
 import { checkedRequest } from "./client-options.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { isEmptyObject } from "./silent-flow.ts";
@@ -47,6 +47,7 @@ export function acquireTokenByClientCredential(
 
 function leased(context: ConfidentialContext, app: AppFlow): LeasedFlow {
   return {
+    api: "acquireTokenByClientCredential",
     read: () => readOrGoOn(context, app.partition, { fresh: true }),
     ask: (renewal) => ask(context, app, renewal),
   };
@@ -75,6 +76,7 @@ function prepare(context: ConfidentialContext, request: ClientCredentialRequest)
       isEmptyObject(request.claims) &&
       !isAnyTenant(authority),
     flightKey: () => JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]),
+    cacheMs: 0,
   };
 }
 
@@ -91,7 +93,9 @@ async function ask(
     (client) => client.acquireTokenByClientCredential({ ...app.request }),
     guard,
   );
-  const saved = outcome.saved && (await keep(context, app, base?.record, outcome.saved));
+  renewal.trace?.(outcome.trace);
+  const { saved: mine } = outcome;
+  const saved = mine && (await inCache(context, app, () => keep(context, app, base?.record, mine)));
   if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: app.request.scopes });
   return outcome.result && withMetadata(outcome.result, outcome.trace, reason, saved);
 }

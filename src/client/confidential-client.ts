@@ -34,6 +34,7 @@ import {
   stopLongRunningProcess,
   type LongRunningProcess,
 } from "./long-running.ts";
+import { observed } from "./observed.ts";
 import { acquireTokenOnBehalfOf } from "./on-behalf-of.ts";
 import type { TokenResult } from "./result.ts";
 import { removeAccount, signOutEverywhere } from "./sign-out.ts";
@@ -133,7 +134,7 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
   const context: ConfidentialContext = createClientContext(resolved, settings);
   const cache: MsalTokenCache = createTokenCacheFacade(createAccountSource(context));
 
-  return {
+  return observed<ConfidentialClient>(parts, {
     clientId: auth.clientId,
     tokenCache,
     getAuthCodeUrl: async (request) => authCodeUrl(context, checkedRequest(request)),
@@ -158,5 +159,5 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
     setLogger: (logger: Logger) => settings.setLogger(logger),
     clearCache: () => parts.forgetAll(),
     SetAppTokenProvider: (provider: IAppTokenProvider) => settings.setAppTokenProvider(provider),
-  };
+  });
 }

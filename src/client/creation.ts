@@ -100,6 +100,8 @@ export async function create<C extends MsalClient>(
   work: (client: C) => Promise<AuthenticationResult | null>,
   run: CacheParts["run"] = (keeping) => keeping(),
 ): Promise<TokenResult> {
+  const { runtime } = context.parts;
+  const startedAt = runtime.monotonicNow();
   const outcome = await runOperation(context.settings(), undefined, work);
   if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: request.scopes });
   const result = outcome.result;
@@ -111,8 +113,11 @@ export async function create<C extends MsalClient>(
   }
   const { account } = result;
   const mine = outcome.saved;
+  const answeredAt = runtime.monotonicNow();
   const saved = mine && (await run(() => keep(context, request, account, mine)));
-  return withMetadata(result, outcome.trace, "no-cached-access-token", saved);
+  const endedAt = runtime.monotonicNow();
+  const durations = { totalMs: endedAt - startedAt, cacheMs: endedAt - answeredAt };
+  return withMetadata(result, outcome.trace, "no-cached-access-token", saved, durations);
 }
 
 /** The activity row is created before the record and confirmed after it: it is a superset of the tokens. */

@@ -3,10 +3,12 @@
  * token they have. MSAL itself makes the caller wait for it, and tries again with every call if it fails (7.2.1).
  */
 import { LRUCache } from "lru-cache";
+import type { NetworkTrace } from "../msal/network.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { Runtime } from "../runtime.ts";
 import { answerFromState, requestName, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
+import { acquired, notAcquired } from "./observed.ts";
 import type { TokenResult } from "./result.ts";
 
 /** What one attempt came to. `elsewhere`: another process is at it. */
@@ -81,26 +83,57 @@ export function requestEarlyRefresh(context: ClientContext, flow: CachedFlow, le
 }
 
 /** Whoever has the lease asks, after a look past L1; nobody waits for it. */
-async function refreshEarly(
-  context: ClientContext,
-  flow: CachedFlow,
-  { read, ask }: LeasedFlow,
-): Promise<Attempt> {
+async function refreshEarly(context: ClientContext, flow: CachedFlow, leased: LeasedFlow): Promise<Attempt> {
+  const { partitions } = context.parts;
   let state: PartitionState = { status: "absent" };
   const isStillDue = (now: PartitionState): boolean => isDue(answerFromState(context, flow, now).result);
   const outcome = await context.leases.runIfFree<Attempt>({
     key: leaseKey(context, flow.partition, requestName(flow)),
     async recheck() {
-      state = await read();
+      state = await leased.read();
       // What memory says of a store that is down is not enough to spend a refresh token on ahead of time.
       if (state.status === "present" && state.level === "stale") return "failed";
       return isStillDue(state) ? undefined : "done";
     },
     async work(guard) {
-      await ask({ state, reason: REASON, guard });
-      // MSAL keeps to itself that a refresh ahead of time has failed: what was stored says so.
-      return isStillDue(await context.parts.partitions.read(flow.partition)) ? "failed" : "done";
+      const done = await reported(context, leased, async (trace) => {
+        const result = await leased.ask({ state, reason: REASON, guard, trace });
+        // MSAL keeps to itself that a refresh ahead of time has failed: what was stored says so.
+        return isStillDue(await partitions.read(flow.partition)) ? undefined : result;
+      });
+      return done ? "done" : "failed";
     },
   });
   return outcome ?? "elsewhere";
+}
+
+/** @param work its result, or undefined where MSAL has swallowed the failure */
+async function reported(
+  context: ClientContext,
+  { api }: LeasedFlow,
+  work: (trace: (seen: NetworkTrace) => void) => Promise<TokenResult | null | undefined>,
+): Promise<boolean> {
+  const { runtime, emit } = context.parts;
+  const startedAt = runtime.monotonicNow();
+  let trace: NetworkTrace | undefined;
+  try {
+    const result = await work((seen) => void (trace = seen));
+    const tookMs = runtime.monotonicNow() - startedAt;
+    emit(
+      result === undefined
+        ? notAcquired(api, { errorCode: trace?.errorCode }, tookMs, true)
+        : acquired(api, result && renewedBy(result, trace), tookMs, true),
+    );
+    return result !== undefined;
+  } catch (error) {
+    emit(notAcquired(api, error, runtime.monotonicNow() - startedAt, true));
+    throw error;
+  }
+}
+
+/** MSAL answers with the old token, which is from its cache; what was stored is not. */
+function renewedBy(result: TokenResult, trace: NetworkTrace | undefined): TokenResult {
+  if (!trace?.tokenRequests) return result;
+  const metadata = { ...result.metadata, tokenSource: "identity-provider", cacheLevel: "none" } as const;
+  return { ...result, metadata };
 }

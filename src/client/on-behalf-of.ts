@@ -8,7 +8,7 @@ import { oboPartition, type Partition } from "../partitions/partition.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { issuedAtMs, listForUser, signedOut } from "./assertion.ts";
-import { answerFromMemory, askUnderLease, shared, type CachedFlow } from "./cached-flow.ts";
+import { answerFromMemory, askUnderLease, inCache, shared, type CachedFlow } from "./cached-flow.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
@@ -40,6 +40,7 @@ export async function acquireTokenOnBehalfOf(
     answerFromMemory(context, obo)?.result ??
     shared(context, obo, () =>
       askUnderLease(context, obo, {
+        api: "acquireTokenOnBehalfOf",
         read: () => readUnlessSignedOut(context, obo.partition),
         ask: (renewal) => exchange(context, obo, renewal),
       }),
@@ -75,6 +76,7 @@ function prepare(context: ConfidentialContext, request: OnBehalfOfRequest): OboF
     },
     mayUseCache: hasOnly(request, PLAIN_FIELDS) && !request.skipCache,
     flightKey: () => JSON.stringify(["obo", context.auth.clientId, rest]),
+    cacheMs: 0,
   };
 }
 
@@ -96,7 +98,8 @@ async function exchange(
   );
   if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: obo.request.scopes });
   const { result, saved: mine, trace } = outcome;
-  const saved = mine && result ? await keep(context, obo, state, result, mine) : undefined;
+  const saved =
+    mine && result ? await inCache(context, obo, () => keep(context, obo, state, result, mine)) : undefined;
   return result && withMetadata(result, trace, reason, saved);
 }
 

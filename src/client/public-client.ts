@@ -27,6 +27,7 @@ import {
   acquireTokenByRefreshToken,
   acquireTokenByUsernamePassword,
 } from "./creation.ts";
+import { observed } from "./observed.ts";
 import type { TokenResult } from "./result.ts";
 import { removeAccount } from "./sign-out.ts";
 import { acquireTokenSilent } from "./silent.ts";
@@ -108,7 +109,7 @@ export function createPublicClient(options: PublicClientOptions): PublicClient {
   const context = createClientContext(resolved, settings);
   const cache: MsalTokenCache = createTokenCacheFacade(createAccountSource(context));
 
-  return {
+  return observed<PublicClient>(parts, {
     clientId: auth.clientId,
     tokenCache,
     getAuthCodeUrl: async (request) => authCodeUrl(context, checkedRequest(request)),
@@ -128,5 +129,5 @@ export function createPublicClient(options: PublicClientOptions): PublicClient {
     getLogger: (): Logger => settings.logger(),
     setLogger: (logger: Logger) => settings.setLogger(logger),
     clearCache: () => parts.forgetAll(),
-  };
+  });
 }

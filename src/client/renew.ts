@@ -8,7 +8,7 @@ import { assertOwnAccount, assertOwnEntries, ownedBy } from "../msal/ownership.t
 import { runOperation } from "../msal/operation.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
-import { answerFromState } from "./cached-flow.ts";
+import { answerFromState, inCache } from "./cached-flow.ts";
 import { credentialOf, recordFailure, refreshTokenOf, type ClientContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
@@ -32,8 +32,10 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
     (client) => client.acquireTokenSilent(request),
     guard,
   );
+  renewal.trace?.(outcome.trace);
   if (outcome.ok) assertOwnAccount(silent.partition, outcome.result.account);
-  const saved = outcome.saved && (await store(context, silent, state, outcome.saved));
+  const { saved: mine } = outcome;
+  const saved = mine && (await inCache(context, silent, () => store(context, silent, state, mine)));
   if (!outcome.ok) {
     if (refused < MAX_REFUSED && isRefreshTokenRefused(outcome.error)) {
       const adopted = await adopt(context, silent, used, renewal);
@@ -133,7 +135,8 @@ async function adopt(
   used: string | undefined,
   renewal: Renewal,
 ): Promise<TokenResult | undefined> {
-  const state = await context.parts.partitions.read(silent.partition, { fresh: true });
+  const { partitions } = context.parts;
+  const state = await inCache(context, silent, () => partitions.read(silent.partition, { fresh: true }));
   refuseToJudge(state);
   const now = state.status === "present" ? credentialOf(context, state.record, silent.account) : undefined;
   if (now === undefined || now === used) return undefined;

@@ -1,5 +1,6 @@
 /** What the flows share that ask the identity provider for a token the cache could not answer. */
 import type { AuthenticationResult } from "../msal/types.ts";
+import type { NetworkTrace } from "../msal/network.ts";
 import type { RequestGuard } from "../partitions/lease.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
@@ -16,29 +17,38 @@ export interface Renewal {
   readonly state: PartitionState;
   readonly reason: CacheRefreshReason;
   readonly guard: RequestGuard;
+  /** Told what happened on the network, also where MSAL keeps a failure to itself. */
+  readonly trace?: (seen: NetworkTrace) => void;
   /** How many refresh tokens were refused before; each attempt is with another. */
   readonly refused?: number;
   /** Why the state could not be read past L1, if it could not: then nobody is told that there are no tokens. */
   readonly unconfirmed?: unknown;
 }
 
+/** Where the flow as a whole is measured further out; see `shared`. */
+const UNKNOWN = { totalMs: 0, cacheMs: 0 };
+
 /** What MSAL answered, and how it came about. */
 export function withMetadata(
   result: AuthenticationResult,
-  trace: { readonly tokenRequests: number; readonly durationMs: number },
+  trace: Pick<NetworkTrace, "tokenRequests" | "durationMs" | "refreshReason">,
   reason: CacheRefreshReason,
   saved: SaveOutcome | undefined,
+  { totalMs, cacheMs } = UNKNOWN,
 ): TokenResult {
   const asked = trace.tokenRequests > 0;
   return {
     ...result,
     metadata: {
       tokenSource: asked && !result.fromCache ? "identity-provider" : "cache",
-      cacheRefreshReason: asked ? reason : "not-applicable",
+      // MSAL knows best why it asked, where it says so.
+      cacheRefreshReason: asked ? (trace.refreshReason ?? reason) : "not-applicable",
       cacheLevel: result.fromCache ? "L2" : "none",
       saved: saved ? saved.saved : !asked || result.fromCache,
       nearExpiry: false,
-      durationInHttpMs: trace.durationMs,
+      durationTotalInMs: totalMs,
+      durationInCacheInMs: cacheMs,
+      durationInHttpInMs: trace.durationMs,
     },
   };
 }

@@ -28,8 +28,15 @@ export interface ResultMetadata {
    * provider did not answer just now, or because another process is renewing it. `expiresOn` holds.
    */
   readonly nearExpiry: boolean;
-  /** Time spent on the network, ms; 0 for answers from the cache. */
-  readonly durationInHttpMs: number;
+  /** From the call to its result, ms. 0 for answers from memory, which take microseconds and are not measured. */
+  readonly durationTotalInMs: number;
+  /**
+   * Time spent reading and saving, with what MSAL.NET spends in its cache callbacks, ms: shared by callers who
+   * shared the work. Waiting for another process that renews is not in it.
+   */
+  readonly durationInCacheInMs: number;
+  /** Time spent on the network, ms, shared likewise. */
+  readonly durationInHttpInMs: number;
 }
 
 /** MSAL's result, and how it came about. */
@@ -45,7 +52,9 @@ const cached = {
   cacheRefreshReason: "not-applicable",
   saved: true,
   nearExpiry: false,
-  durationInHttpMs: 0,
+  durationTotalInMs: 0,
+  durationInCacheInMs: 0,
+  durationInHttpInMs: 0,
 } as const;
 
 type ByLevel = Readonly<Record<"L1" | "L2" | "stale", ResultMetadata>>;

@@ -51,6 +51,7 @@ export function silentFlowOf(
       // Neither says which tenant: MSAL takes a token of any, and none where it finds several.
       (account.tenantId !== "" || !isAnyTenant(authority)),
     flightKey: () => flightKey(context, request, account),
+    cacheMs: 0,
   };
 }
 

@@ -2,7 +2,7 @@ import { TokenkeepError } from "../errors.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import { answerOrRun } from "./answer.ts";
-import { answerFromState, requestName, type LeasedFlow } from "./cached-flow.ts";
+import { answerFromState, inCache, requestName, type LeasedFlow } from "./cached-flow.ts";
 import { checkedRequest } from "./client-options.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
@@ -33,6 +33,7 @@ export function acquireSilently(context: ClientContext, silent: Silent): Promise
 /** How a token is renewed ahead of time. */
 function leased(context: ClientContext, silent: Silent): LeasedFlow {
   return {
+    api: "acquireTokenSilent",
     read: () => context.parts.partitions.read(silent.partition, { fresh: true }),
     ask: (renewal) => renew(context, silent, renewal),
   };
@@ -40,12 +41,14 @@ function leased(context: ClientContext, silent: Silent): LeasedFlow {
 
 async function acquire(context: ClientContext, silent: Silent): Promise<TokenResult> {
   const { partitions } = context.parts;
-  let state = await partitions.read(silent.partition);
+  const read = (how?: { readonly fresh: true }): Promise<PartitionState> =>
+    inCache(context, silent, () => partitions.read(silent.partition, how));
+  let state = await read();
   let answer = answerFromState(context, silent, state);
   if (answer.result) return served(context, silent, answer.result);
   if (state.status === "absent") {
     // The reading may have been shared with somebody who came before the user signed in.
-    state = await partitions.read(silent.partition, { fresh: true });
+    state = await read({ fresh: true });
     answer = answerFromState(context, silent, state);
     if (answer.result) return served(context, silent, answer.result);
     // Nobody has signed in: there is nothing to renew or to wait for, and MSAL says so without a call.
@@ -58,7 +61,7 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
     // Past L1: somebody else may have renewed the token already, or the user has signed in again.
     async recheck() {
       try {
-        state = await partitions.read(silent.partition, { fresh: true });
+        state = await read({ fresh: true });
         unconfirmed = undefined;
       } catch (error) {
         unconfirmed = error;

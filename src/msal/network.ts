@@ -17,6 +17,10 @@ export interface NetworkTrace {
   remembered: boolean;
   /** How long the provider has asked to be left alone (`Retry-After`), ms. */
   retryAfterMs: number | undefined;
+  /** The provider's `error`, if its last answer was one. */
+  errorCode: string | undefined;
+  /** Why MSAL asked, as it tells the provider; undefined where it does not. */
+  refreshReason: StatedReason | undefined;
   /** HTTP status of the last answer of a token endpoint, also a remembered one. MSAL's errors have it not always. */
   httpStatus: number | undefined;
 }
@@ -30,6 +34,8 @@ export function createNetworkTrace(): NetworkTrace {
     remembered: false,
     retryAfterMs: undefined,
     httpStatus: undefined,
+    errorCode: undefined,
+    refreshReason: undefined,
   };
 }
 
@@ -96,6 +102,7 @@ export function createSharedNetwork(
             trace.refusal = error;
             throw error;
           }
+          trace.refreshReason = statedReason(options?.body ?? "");
           const response = await traced(() =>
             failures.post<never>(transport, url, options, {
               onSend() {
@@ -111,11 +118,30 @@ export function createSharedNetwork(
             }),
           );
           trace.httpStatus = response.status;
+          const { error } = (response.body ?? {}) as { error?: unknown };
+          trace.errorCode = typeof error === "string" ? error : undefined;
           return response;
         },
       };
     },
   };
+}
+
+/** What MSAL writes into a token request about its cache (msal-common `CacheOutcome`, 16.16.1). */
+const STATED_REASONS = {
+  "1": "force-refresh-or-claims",
+  "2": "no-cached-access-token",
+  "3": "expired",
+  "4": "proactively-refreshed",
+} as const;
+
+export type StatedReason = (typeof STATED_REASONS)[keyof typeof STATED_REASONS];
+
+/** `x-client-current-telemetry` is `version|api id,cache outcome,…|platform fields`. Not every protocol has it. */
+function statedReason(body: string): StatedReason | undefined {
+  const stated = new URLSearchParams(body).get("x-client-current-telemetry") ?? "";
+  const outcome = /^\d+\|\d+,(\d)/.exec(stated)?.[1] ?? "";
+  return (STATED_REASONS as Readonly<Record<string, StatedReason | undefined>>)[outcome];
 }
 
 /** MSAL writes into the bodies it is given; a remembered one must stay as it came. */

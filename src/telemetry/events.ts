@@ -60,6 +60,29 @@ export type TokenkeepEvent =
   | { readonly type: "keys-not-reloaded"; readonly error: unknown }
   /** Kept keys serve, because whoever unwraps them does not answer; after `remainingMs` they will be gone. */
   | { readonly type: "keys-in-grace"; readonly error: unknown; readonly remainingMs: number }
+  /** A token was acquired for a caller, or ahead of time in the background, or could not be. */
+  | {
+      readonly type: "acquisition";
+      /** The method that was called, e.g. `acquireTokenSilent`. */
+      readonly api: string;
+      readonly outcome: "ok" | "failed";
+      /** Renewed ahead of time: nobody waits for it. */
+      readonly isBackground: boolean;
+      /** These five as in the result's metadata; undefined where it failed. */
+      readonly tokenSource: "cache" | "identity-provider" | undefined;
+      readonly cacheLevel: "none" | "L1" | "L2" | "stale" | undefined;
+      readonly cacheRefreshReason: string | undefined;
+      readonly saved: boolean | undefined;
+      readonly nearExpiry: boolean | undefined;
+      /** Ms, as this caller saw it. */
+      readonly durationTotalInMs: number;
+      /** Ms; shared by callers who shared the work. Undefined where it failed. */
+      readonly durationInCacheInMs: number | undefined;
+      readonly durationInHttpInMs: number | undefined;
+      /** Where it failed: the error's `code`, and the identity provider's or MSAL's own. */
+      readonly code: string | undefined;
+      readonly errorCode: string | undefined;
+    }
   /** Sealing is off, as asked for by `keys: "unsealed"`. Once per cache. */
   | { readonly type: "unsealed" };
 

@@ -45,11 +45,15 @@ export function steeredRuntime(): SteeredRuntime {
   };
 }
 
+export type AcquisitionEvent = Extract<TokenkeepEvent, { readonly type: "acquisition" }>;
+
 /** One process of an application: a cache, a client, and the events it reported. */
 export interface Node {
   readonly cache: TokenCache<never>;
   readonly client: ConfidentialClient;
+  /** All but those of single acquisitions. */
   readonly events: TokenkeepEvent[];
+  readonly acquisitions: AcquisitionEvent[];
   /** Signs `user` in through the authority's page and redeems the code. */
   signIn(user: string, scopes?: string[]): Promise<TokenResult>;
 }
@@ -88,9 +92,10 @@ export function createNode(
   clientOptions: Partial<ConfidentialClientOptions> = {},
 ): Node {
   const events: TokenkeepEvent[] = [];
+  const acquisitions: AcquisitionEvent[] = [];
   const cache = createTokenCache<never>({
     keys: testKeys(),
-    onEvent: (event) => void events.push(event),
+    onEvent: (event) => void (event.type === "acquisition" ? acquisitions : events).push(event as never),
     ...cacheOptions,
   });
   const client = createConfidentialClient({
@@ -103,6 +108,7 @@ export function createNode(
     cache,
     client,
     events,
+    acquisitions,
     async signIn(user, scopes = READ) {
       const url = await client.getAuthCodeUrl({ scopes, redirectUri: REDIRECT_URI });
       const answer = await authority.authorize(url, { user });
