@@ -1,6 +1,6 @@
 export { createTokenCache } from "./token-cache.ts";
 export type { TokenCache } from "./token-cache.ts";
-export type { OnStoreFailure, TokenCacheOptions } from "./options.ts";
+export type { NamesOptions, OnStoreFailure, TokenCacheOptions } from "./options.ts";
 export type { BreakerOptions } from "./tiers/breaker.ts";
 export type { StoreBudgets, StoreOperation } from "./tiers/store-calls.ts";
 export type { RefreshTokenMode } from "./partitions/lease.ts";
@@ -38,6 +38,7 @@ export { appPartition, oboPartition, userPartition } from "./client/partitions.t
 export type { PartitionOwner } from "./client/partitions.ts";
 export type { Partition, PartitionKind } from "./partitions/partition.ts";
 export type { RekeyOptions, RekeyProgress, RekeyResult } from "./partitions/rekey.ts";
+export type { NameKey } from "./names/naming.ts";
 export type { Retention } from "./partitions/retention.ts";
 export type { SignOutOutcome } from "./partitions/sign-out.ts";
 

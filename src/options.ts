@@ -13,6 +13,8 @@ import type { KeyRing } from "./envelope/key-ring.ts";
 import { isReloading } from "./envelope/reloading-keys.ts";
 import type { ReloadingKeys } from "./envelope/reloading-keys.ts";
 import { OptionsError, type TokenkeepError } from "./errors.ts";
+import { nameKeyObject, type NameKey } from "./names/naming.ts";
+import type { NameKeyObject, NameKeys } from "./names/namings.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { defaultRetention, type Retention } from "./partitions/retention.ts";
 import type { Runtime } from "./runtime.ts";
@@ -35,6 +37,11 @@ export interface TokenCacheOptions<Properties = unknown> {
   readonly keys?: KeyRing | ReloadingKeys | "unsealed";
   /** Prefix of every key in the store, like Redis `InstanceName`: apps that share a backend differ in it. Default `tokenkeep`. */
   readonly namespace?: string;
+  /**
+   * Keeps names out of the store: keys of records, leases, messages and activity rows become HMACs under a key of
+   * their own, and what else would name somebody is sealed. Needs `keys`. Default: names stand in clear.
+   */
+  readonly names?: NamesOptions;
   /** L1, the copy in this process. `false` turns it off. */
   readonly l1?:
     | false
@@ -101,6 +108,19 @@ export interface TokenCacheOptions<Properties = unknown> {
   readonly runtime?: Runtime;
 }
 
+/**
+ * See {@link TokenCacheOptions.names}. `"clear"` stands for names without a key. A key is changed in two steps, each
+ * on every process before the next begins: `{ key: old, next }`, then `{ key: next, previous: old }`.
+ */
+export interface NamesOptions {
+  /** 32 bytes, their base64 or base64url text, or what `generateKey()` gives. `"clear"` only with one of the others. */
+  readonly key: NameKey;
+  /** The key that will be used: names made with it are understood, and records that have moved are followed. */
+  readonly next?: NameKey;
+  /** The key that was used: what is found under such a name is read, and moves when it is written. */
+  readonly previous?: NameKey;
+}
+
 /** See {@link TokenCacheOptions.onStoreFailure}. What it throws counts as no. */
 export type OnStoreFailure = (error: TokenkeepError, operation: StoreOperation) => boolean | undefined | void;
 
@@ -108,6 +128,7 @@ export interface ResolvedOptions {
   readonly store: Store | undefined;
   readonly keys: KeyRing | ReloadingKeys | "unsealed";
   readonly namespace: string;
+  readonly names: NameKeys | undefined;
   readonly l1MaxBytes: number | false;
   readonly coherenceBoundMs: number;
   readonly maxStaleMs: number;
@@ -142,6 +163,7 @@ const KNOWN_OPTIONS = new Set([
   "store",
   "keys",
   "namespace",
+  "names",
   "l1",
   "coherenceBoundMs",
   "failSafe",
@@ -162,6 +184,7 @@ const KNOWN_OPTIONS = new Set([
 const OWNER = "createTokenCache";
 const BUDGETS = new Set(["read", "write"]);
 const BREAKER = new Set(["afterFailures", "pauseMs"]);
+const NAMES = new Set(["key", "next", "previous"]);
 const L1 = new Set(["maxBytes"]);
 const ACTIVITY = new Set(["store", "onBeforeWrite"]);
 const RETENTION = new Set(Object.keys(defaultRetention));
@@ -175,6 +198,7 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
     store: checkedStore(options.store),
     keys: checkedKeys(options),
     namespace: checkedNamespace(options.namespace),
+    names: checkedNames(options),
     l1MaxBytes: checkedL1(options),
     ...checkedFreshness(options),
     storeBudgets: checkedBudgets(options),
@@ -231,6 +255,39 @@ function checkedNamespace(namespace: string | undefined): string {
     throw new OptionsError("namespace", "must be 1 to 64 letters, digits, dots, underscores or hyphens");
   }
   return namespace;
+}
+
+function checkedNames({ names, keys }: Pick<TokenCacheOptions, "names" | "keys">): NameKeys | undefined {
+  if (names === undefined) return undefined;
+  checkOptionNames(names, NAMES, OWNER, "names");
+  if (keys === undefined || keys === "unsealed") {
+    throw new OptionsError("names", "needs `keys`: what names do not say any more is kept sealed");
+  }
+  const checked = (name: keyof NamesOptions): NameKeyObject | undefined => {
+    const key = names[name];
+    return key === undefined || key === "clear" ? key : nameKeyObject(key, `names.${name}`);
+  };
+  const [key, next, previous] = [checked("key"), checked("next"), checked("previous")];
+  if (key === undefined) throw new OptionsError("names.key", "is missing");
+  if (next !== undefined && previous !== undefined) {
+    throw new OptionsError(
+      "names",
+      "has both `next` and `previous`: these are two steps, one after the other",
+    );
+  }
+  const other = next ?? previous;
+  if (key === "clear" && other === undefined) {
+    throw new OptionsError("names.key", 'is "clear" without `next` or `previous`: leave `names` out');
+  }
+  if (other !== undefined && isSameKey(key, other)) {
+    throw new OptionsError(next === undefined ? "names.previous" : "names.next", "is the key itself");
+  }
+  return { key, next, previous };
+}
+
+function isSameKey(one: NameKeyObject, other: NameKeyObject): boolean {
+  if (one === "clear" || other === "clear") return one === other;
+  return one.equals(other);
 }
 
 function checkedBudgets({

@@ -16,6 +16,7 @@ import { createFailureMemory, type FailureMemory } from "./msal/failure-memory.t
 import { importBlob, type DoorContext, type ImportOutcome } from "./msal/import-blob.ts";
 import { createPartitionPlugin } from "./msal/partition-plugin.ts";
 import type { ICachePlugin } from "./msal/types.ts";
+import { withNames } from "./names/with-names.ts";
 import { closedError, createOperations } from "./partitions/operations.ts";
 import {
   resolveOptions,
@@ -149,11 +150,13 @@ export interface TokenCache<Properties = unknown> {
 export function createTokenCache<Properties = unknown>(
   options: TokenCacheOptions<Properties> = {},
 ): TokenCache<Properties> {
-  const resolved = resolveOptions(options);
-  const { store = memoryStore({ runtime: resolved.runtime }), runtime } = resolved;
-  const emit = createEmit(resolved.onEvent);
-  const liveRing = isReloading(resolved.keys) ? createLiveRing(resolved.keys, { runtime, emit }) : undefined;
-  const sealer = createSealer(liveRing ?? (resolved.keys as KeyRing | "unsealed"), runtime);
+  const given = resolveOptions(options);
+  const { runtime } = given;
+  const emit = createEmit(given.onEvent);
+  const liveRing = isReloading(given.keys) ? createLiveRing(given.keys, { runtime, emit }) : undefined;
+  const sealer = createSealer(liveRing ?? (given.keys as KeyRing | "unsealed"), runtime);
+  const resolved = withNames(given, sealer, emit);
+  const { store = memoryStore({ runtime }) } = resolved;
   if (!sealer.sealed && resolved.store) emit({ type: "unsealed" });
   const parts = createParts(resolved, store, sealer, emit);
   liveRing?.start();
@@ -240,6 +243,7 @@ function createParts(
     runtime,
     emit,
     onBeforeWrite: options.onBeforeActivityWrite,
+    mayRepeat: options.names?.next !== undefined || options.names?.previous !== undefined,
   });
   return {
     value: {

@@ -36,6 +36,8 @@ export const LAYERS: readonly Layer[] = [
     packages: ["cockatiel", "lru-cache", "node:os", "node:v8"],
   },
   { name: "activity", imports: PORTS, packages: [] },
+  // In front of the ports, and seen by nobody but the composition root.
+  { name: "names", imports: PORTS, packages: ["lru-cache", "node:crypto"] },
   // node:fs, node:path: the spill folder, and nothing else here touches a disk.
   { name: "partitions", imports: PARTITIONS, packages: ["node:crypto", "node:fs", "node:path"] },
   { name: "msal", imports: MSAL, packages: ["@azure/msal-node", "lru-cache", "node:crypto"] },
@@ -52,17 +54,17 @@ export const LAYERS: readonly Layer[] = [
   { name: "adapters/redis", imports: ADAPTER, packages: ["node:crypto"] },
   // Of the envelope the port that it implements, types only.
   { name: "adapters/azure", imports: [...GROUND, "envelope"], packages: [] },
-  { name: "options", imports: MSAL, packages: [] },
+  { name: "options", imports: [...MSAL, "names"], packages: [] },
   // A cache without a store keeps its records in memory.
   {
     name: "token-cache",
-    imports: [...ROOT_OF_COMPOSITION, "options", "adapters/memory"],
+    imports: [...ROOT_OF_COMPOSITION, "names", "options", "adapters/memory"],
     packages: [],
   },
   { name: "client", imports: CLIENT, packages: ["lru-cache", "node:crypto"] },
   { name: "worker", imports: ON_CLIENT, packages: [] },
   { name: "web", imports: ON_CLIENT, packages: ["node:crypto"] },
-  { name: "index", imports: ON_CLIENT, packages: [] },
+  { name: "index", imports: [...ON_CLIENT, "names"], packages: [] },
   {
     name: "testing",
     // Of the envelope the port that key services are plugged into.

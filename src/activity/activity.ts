@@ -97,6 +97,8 @@ export interface ActivityOptions {
   readonly runtime: Runtime;
   readonly emit: Emit;
   readonly onBeforeWrite: OnBeforeActivityWrite<unknown> | undefined;
+  /** True while rows change their names: the store may list one twice. */
+  readonly mayRepeat?: boolean;
 }
 
 const MAX_ATTEMPTS = 8;
@@ -158,10 +160,15 @@ export function createActivity(options: ActivityOptions): Activity {
     const isWanted = ({ row }: StoredActivity): boolean =>
       kind === undefined || kindOfRow(options.namespace, row.accountKey) === kind;
     let cursor: string | undefined;
+    const listed = new Set<string>();
     do {
       const query = { ...filter, keyPrefix: `${options.namespace}:`, limit: PAGE_SIZE };
       const page = await store.list(cursor === undefined ? query : { ...query, cursor });
-      yield* page.rows.filter(isWanted);
+      for (const stored of page.rows.filter(isWanted)) {
+        if (options.mayRepeat && listed.has(stored.row.accountKey)) continue;
+        if (options.mayRepeat) listed.add(stored.row.accountKey);
+        yield stored;
+      }
       cursor = page.cursor;
     } while (cursor !== undefined);
   }

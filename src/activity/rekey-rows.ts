@@ -2,6 +2,7 @@
 import { reseal, type Sealer } from "../envelope/sealer.ts";
 import { randomId, type Runtime } from "../runtime.ts";
 import type { AccountActivityStore, StoredActivity } from "../store/account-activity-store.ts";
+import { isOutdated } from "../store/outdated.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import { propertiesContext } from "./activity.ts";
 
@@ -22,7 +23,9 @@ export function createRowsPass(options: RekeyRowsOptions) {
     async page(limit: number, cursor: string | undefined) {
       const query = { keyPrefix: `${namespace}:`, limit, ...(cursor !== undefined && { cursor }) };
       const page = await store.list(query);
-      const rows = page.rows.filter(({ row }) => row.sealedProperties !== undefined);
+      const rows = page.rows.filter(
+        (stored) => isOutdated(stored) || stored.row.sealedProperties !== undefined,
+      );
       return { work: rows.map((stored) => () => resealRow(options, stored)), cursor: page.cursor };
     },
   };
@@ -36,12 +39,13 @@ async function resealRow(
   const { accountKey } = listed.row;
   let stored: StoredActivity | undefined = listed;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    const sealed = stored?.row.sealedProperties;
-    if (!stored || sealed === undefined) return "skipped";
+    if (!stored) return "skipped";
+    const sealed = stored.row.sealedProperties;
     // A database may hand out text where bytes were.
     const bytes = sealed instanceof Uint8Array ? sealed : new Uint8Array();
-    const sealedProperties = await reseal(sealer, bytes, propertiesContext(namespace, accountKey));
-    if (sealedProperties === undefined) return "skipped";
+    const resealed = sealed && (await reseal(sealer, bytes, propertiesContext(namespace, accountKey)));
+    if (resealed === undefined && !isOutdated(stored)) return "skipped";
+    const sealedProperties = resealed ?? sealed;
     if (typeof sealedProperties === "string") {
       emit({ type: "record-unreadable", partition: partitionLabel(accountKey), reason: sealedProperties });
       return "unreadable";

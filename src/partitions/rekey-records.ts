@@ -4,6 +4,7 @@ import { TokenkeepError } from "../errors.ts";
 import { randomId, type Runtime } from "../runtime.ts";
 import type { BlobAdmin } from "../store/blob-admin.ts";
 import type { BlobStore, Stored } from "../store/blob-store.ts";
+import { isOutdated } from "../store/outdated.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import { createRecordCalls } from "../tiers/record-calls.ts";
 import type { StoreCalls } from "../tiers/store-calls.ts";
@@ -59,7 +60,8 @@ async function resealRecord(options: RekeyRecordsOptions, key: string): Promise<
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const stored = (await records.get(key, { withExpiry: true })) as Stored | undefined;
     if (stored === undefined) return "skipped";
-    const bytes = await reseal(options.sealer, stored.bytes, recordContext(options.namespace, key));
+    const resealed = await reseal(options.sealer, stored.bytes, recordContext(options.namespace, key));
+    const bytes = resealed ?? (isOutdated(stored) ? stored.bytes : undefined);
     if (bytes === undefined) return "skipped";
     if (typeof bytes === "string") {
       options.emit({ type: "record-unreadable", partition: partitionLabel(key), reason: bytes });

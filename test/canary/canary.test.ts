@@ -6,6 +6,7 @@ import { describe, expect, test, vi } from "vitest";
 import type { Haystack, Leak } from "../../examples/demo/scan.ts";
 import { createCast } from "./cast.ts";
 import { drive, type Outcomes } from "./drive.ts";
+import { OUTCOMES } from "./outcomes.ts";
 import { driveStores, type DriveStore } from "./stores.ts";
 import { createTape, tapConsole } from "./tape.ts";
 import { createWindowScan } from "./windows.ts";
@@ -50,70 +51,6 @@ async function evidenceOf({ start }: DriveStore, sealed: boolean): Promise<Evide
     await backend.close();
   }
 }
-
-/** What each step of the day comes to, on every store. */
-const OUTCOMES: Outcomes = {
-  "sign-in": "ok",
-  "the same redirect again": "ERR_FLOW_REPLAYED",
-  "a changed flow": "ERR_FLOW_INVALID",
-  "a refused redirect": "ERR_STATE_MISMATCH",
-  "a code redeemed already": "ERR_CODE_REDEEMED",
-  "a second user": "ok",
-  "a third user": "ok",
-  "a hit": "ok",
-  "a second resource": "ok",
-  "a refresh": "ok",
-  "a worker": "ok",
-  "a worker's refresh": "ok",
-  "on behalf of": "ok",
-  "on behalf of, again": "ok",
-  "on behalf of nobody": "invalid_grant",
-  "the application itself": "ok",
-  "an application with a certificate": "ok",
-  "a password": "unsupported_grant_type",
-  "the list of accounts": "ok",
-  "a device code": "ok",
-  "an import": "ok",
-  "an import that is cut short": "ERR_BLOB_INVALID",
-  "an import of a token": "ERR_BLOB_INVALID",
-  "a refresh token from elsewhere": "ok",
-  "an own client": "ok",
-  "the provider: 500": "server_error",
-  "the provider: 503": "server_error",
-  "the provider: reset": "network_error",
-  "the provider: lost-answer": "network_error",
-  "the provider: 429": "temporarily_unavailable",
-  "no consent": "invalid_grant",
-  "more claims": "interaction_required",
-  "the claims": "ok",
-  "a refused refresh token": "invalid_grant",
-  nobody: "no_tokens_found",
-  "a refresh that cannot be saved": "ok",
-  "a sign-in that cannot be saved": "ok",
-  "an application token that cannot be saved": "ok",
-  "a sign-out that has to wait": "ok",
-  "a cold process without its store": "ERR_STORE_UNAVAILABLE",
-  "a key ring without the key": "ERR_KEY_UNKNOWN",
-  "another key of the same id": "no_tokens_found",
-  "another user's record in one's place": "no_tokens_found",
-  "a changed record": "no_tokens_found",
-  "a record cut short": "no_tokens_found",
-  "a sign-in over it": "ok",
-  "a key cut short": "ERR_OPTION_INVALID",
-  "a text without ids": "ERR_OPTION_INVALID",
-  "a key for a variable's name": "ERR_OPTION_INVALID",
-  "a token for a key": "ERR_OPTION_INVALID",
-  "a token for keys": "ERR_OPTION_INVALID",
-  "a token for an account": "ERR_OPTION_INVALID",
-  "a token for an option's name": "ERR_OPTION_INVALID",
-  "a namespace": "ERR_OPTION_INVALID",
-  "a sign-out": "ok",
-  "a call after it": "no_tokens_found",
-  "a sign-out everywhere": "ok",
-  "a clean-up": "ok",
-  closing: "ok",
-  "a call after closing": "ERR_CLOSED",
-};
 
 /** Ways out of a process on which no token may be, sealed or not. */
 const TALK = [

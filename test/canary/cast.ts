@@ -1,5 +1,5 @@
 /** Who takes part in a drive: an authority, processes with everything they say on tape, and what must stay secret. */
-import { createHash, generateKeyPairSync } from "node:crypto";
+import { createHash, createSecretKey, generateKeyPairSync } from "node:crypto";
 import {
   ConfidentialClientApplication,
   LogLevel,
@@ -10,6 +10,7 @@ import {
 import { stringSecrets, type Secret } from "../../examples/demo/scan.ts";
 import { createPublicClient, type PublicClient } from "../../src/client/public-client.ts";
 import { createKeyRing, type KeyRing } from "../../src/envelope/key-ring.ts";
+import { hiddenNaming } from "../../src/names/naming.ts";
 import type { TokenCacheOptions } from "../../src/options.ts";
 import {
   DEFAULT_APPS,
@@ -39,6 +40,8 @@ export interface Cast {
   readonly authority: Authority;
   readonly tape: Tape;
   readonly keys: Keys;
+  /** What a partition key is called in the store. */
+  nameOf(key: string): string;
   /** Of another application's: another id, or the same id and another key. */
   strangerKeys(id: string): Keys;
   node(who: "web" | "api" | "worker" | "daemon", options?: CacheOptions): Promise<Taped>;
@@ -54,11 +57,11 @@ export interface CastOptions {
   readonly backend: DriveBackend;
   readonly tape: Tape;
   readonly sealed: boolean;
-  /** Options of every cache. */
-  readonly cache?: CacheOptions;
+  /** 32 bytes: what lies in the store names nobody. */
+  readonly nameKey?: Uint8Array;
 }
 
-export function createCast({ backend, tape, sealed, cache }: CastOptions): Cast {
+export function createCast({ backend, tape, sealed, nameKey }: CastOptions): Cast {
   const certificate = generateKeyPairSync("rsa", {
     modulusLength: 2048,
     publicKeyEncoding: { type: "spki", format: "pem" },
@@ -72,6 +75,7 @@ export function createCast({ backend, tape, sealed, cache }: CastOptions): Cast 
   });
   const presented = new Set<string>();
   const keys: Keys = sealed ? createKeyRing({ sealing: { id: "k1", key: KEY } }) : "unsealed";
+  const names: CacheOptions = nameKey ? { names: { key: nameKey } } : {};
   const nodes: Taped[] = [];
 
   const system = (): Configuration["system"] => ({
@@ -95,13 +99,17 @@ export function createCast({ backend, tape, sealed, cache }: CastOptions): Cast 
     authority,
     tape,
     keys,
+    nameOf(key) {
+      const namespace = key.split(":", 1)[0]!;
+      return nameKey ? hiddenNaming(namespace, createSecretKey(nameKey)).name(key) : key;
+    },
     strangerKeys: (id) => (sealed ? createKeyRing({ sealing: { id, key: OTHER_KEY } }) : "unsealed"),
     async node(who, options = {}) {
       const opened = await backend.open();
       const link = { ...opened, ...chaosStore(tapStore(opened, tape)) };
       const node = createNode(
         authority,
-        { store: link, keys, onEvent: (event) => tape.note("events", event), ...cache, ...options },
+        { store: link, keys, onEvent: (event) => tape.note("events", event), ...names, ...options },
         { auth: authOf(who), system: system()!, role: who === "worker" ? "worker" : "web" },
       );
       opened.backplane?.subscribe((message) => tape.note("messages to other processes", message));

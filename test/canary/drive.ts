@@ -238,7 +238,8 @@ async function keysAndTampering({ attempt, authority, ...cast }: Drive): Promise
   const ben = (await node.signIn(BEN)).account!;
   const keyOf = ({ homeAccountId }: Account): string => {
     const { clientId, authority: url } = authority.msalAuth("contoso", node.client.clientId);
-    return node.cache.parts.partitions.key(userPartition({ clientId, authority: url }, homeAccountId));
+    const key = node.cache.parts.partitions.key(userPartition({ clientId, authority: url }, homeAccountId));
+    return cast.nameOf(key);
   };
   const silent = async (who: Account, keys = cast.keys) =>
     (await cast.node("web", { namespace, keys })).client.acquireTokenSilent({ account: who, scopes: READ });
