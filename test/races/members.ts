@@ -1,10 +1,9 @@
-/** Processes of one application that share a SQLite file, and the authority that all of them ask. */
+/** Processes of one application that share a SQLite file or a Redis server, and the authority that all of them ask. */
 import { createHash } from "node:crypto";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { sqliteStore } from "../../src/adapters/sqlite.ts";
 import { accountRef, type AccountRef, type Runtime } from "../../src/index.ts";
 import { createLocalAuthority } from "../../src/testing/authority/index.ts";
 import type { LocalAuthorityOptions } from "../../src/testing/authority/options.ts";
@@ -20,6 +19,7 @@ import {
   type Task,
   type ToMember,
 } from "./children/protocol.ts";
+import { sharedStore } from "./children/shared-store.ts";
 import { nextMessage } from "../support/next-message.ts";
 
 export interface Member {
@@ -49,9 +49,13 @@ export interface Site {
 }
 
 export async function openSite(
-  options: LocalAuthorityOptions & { readonly refreshTokens?: "reusable" | "one-time" } = {},
+  options: LocalAuthorityOptions & {
+    readonly refreshTokens?: "reusable" | "one-time";
+    /** Share this server; default: a SQLite file. */
+    readonly redisUrl?: string;
+  } = {},
 ): Promise<Site> {
-  const { refreshTokens = "reusable" } = options;
+  const { refreshTokens = "reusable", redisUrl } = options;
   const authority = createLocalAuthority(options);
   const listener = await authority.listen();
   const folder = temporaryFolder();
@@ -62,7 +66,7 @@ export async function openSite(
 
   function node(nodeOptions: Parameters<Site["node"]>[0] = {}): Node {
     const { runtime } = nodeOptions;
-    const store = sqliteStore({ path: storePath, ...(runtime && { runtime }) });
+    const store = sharedStore({ storePath, redisUrl }, runtime);
     const made = createNode(authority, { store, l1: false, refreshTokens, ...nodeOptions });
     nodes.push(made);
     return made;
@@ -73,7 +77,7 @@ export async function openSite(
     storePath,
     node,
     async member(settings) {
-      const member = await startMember({ auth, storePath, refreshTokens, ...settings });
+      const member = await startMember({ auth, storePath, redisUrl, refreshTokens, ...settings });
       members.push(member);
       return member;
     },

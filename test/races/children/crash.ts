@@ -1,8 +1,8 @@
 /** A store whose process is killed at one exact point. */
-import type { SqliteStore } from "../../../src/adapters/sqlite.ts";
 import type { CrashPoint } from "./protocol.ts";
+import type { SharedStore } from "./shared-store.ts";
 
-export function crashingStore(store: SqliteStore, point: CrashPoint | undefined): SqliteStore {
+export function crashingStore(store: SharedStore, point: CrashPoint | undefined): SharedStore {
   if (!point) return store;
 
   function guarded<A extends unknown[], R>(

@@ -1,6 +1,5 @@
 /** One process of an application: it makes the silent calls it is told to, and says what its callers were told. */
 import { createHash } from "node:crypto";
-import { sqliteStore } from "../../../src/adapters/sqlite.ts";
 import {
   createConfidentialClient,
   createTokenCache,
@@ -20,19 +19,25 @@ import {
   type Task,
   type ToMember,
 } from "./protocol.ts";
+import { sharedStore } from "./shared-store.ts";
 
 /** Enough turns of the event loop for a call that asks the provider by itself to have sent its request. */
 const ON_THEIR_WAY = 50;
 
 const clock = movableClock();
 const settings = JSON.parse(process.env[SETTINGS_VARIABLE] ?? "") as MemberSettings;
-const { auth, storePath, role = "web", refreshTokens = "reusable", crash } = settings;
+const { auth, role = "web", refreshTokens = "reusable", crash, requestTimeoutMs } = settings;
 const tokenCache = createTokenCache({
-  store: crashingStore(sqliteStore({ path: storePath }), crash),
+  store: crashingStore(sharedStore(settings), crash),
   keys: keysFromEnv(KEYS_VARIABLE),
   refreshTokens,
 });
-const client = createConfidentialClient({ auth, tokenCache, role });
+const client = createConfidentialClient({
+  auth,
+  tokenCache,
+  role,
+  ...(requestTimeoutMs && { requestTimeoutMs }),
+});
 
 process.on("message", (message: ToMember) => {
   if (message.type === "run") return void run(message.task);

@@ -7,6 +7,10 @@ export const KEYS_VARIABLE = "RACE_KEYS";
 export interface MemberSettings {
   readonly auth: Configuration["auth"];
   readonly storePath: string;
+  /** The store is this server instead of a file. */
+  readonly redisUrl?: string | undefined;
+  /** Of the client. Default: its own. */
+  readonly requestTimeoutMs?: number;
   readonly role?: "web" | "worker";
   readonly refreshTokens?: "reusable" | "one-time";
   /** Where the process ends, as by a crash. */
