@@ -1,6 +1,7 @@
-import type { CacheBlob } from "../blob/entities.ts";
+import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
+import { sameJson } from "../blob/json.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
-import type { Change, Current, Place } from "./change.ts";
+import { hasLanded, type Change, type Current, type Place } from "./change.ts";
 import type { Spill } from "./spill.ts";
 import type { Partition } from "./partition.ts";
 import type { RemovalMarker, TokenRecord } from "./record.ts";
@@ -18,7 +19,10 @@ export interface UnsavedTokens {
   readonly record: TokenRecord;
   /** What the record was built on: entries that are the same there are no result of ours. */
   readonly beneath: CacheBlob | undefined;
-  /** What waited already when the latest sign-in came: a sign-out that nobody here had heard of may have ended it. */
+  /**
+   * What waited already when the latest sign-in came, and what came in after it but was begun before: a sign-out
+   * that nobody here had heard of may have ended it.
+   */
   readonly before?: CacheBlob | undefined;
   /** The latest sign-in among the results. */
   readonly signInId?: string | undefined;
@@ -174,7 +178,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
         strengthens: change.strengthens || (first?.strengthens ?? false),
         record,
         beneath: first ? first.beneath : on?.type === "tokens" ? on.blob : undefined,
-        before: change.signsIn ? first?.record.blob : first?.before,
+        before: change.signsIn ? first?.record.blob : first && beforeSignIn(first, change, record),
         place: placeOf(record),
         signInId: change.signInId ?? first?.signInId,
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,
@@ -226,6 +230,28 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       const wasThere = reason === "closed" ? remove(key) : forget(key);
       if (wasThere) emit({ type: "unsaved-dropped", partition: partitionLabel(key), reason });
     },
+  };
+}
+
+/** Entries of the record that belong to the time before the sign-in that waits. */
+function beforeSignIn(
+  waiting: UnsavedTokens,
+  { base, mine }: Change,
+  record: TokenRecord,
+): CacheBlob | undefined {
+  if (!waiting.signsIn || hasLanded(base, waiting.signInId)) return waiting.before;
+  const before = waiting.before ?? emptyBlob();
+  const added = (section: "AccessToken" | "RefreshToken" | "IdToken"): Record<string, never> => ({
+    ...(before[section] as Record<string, never>),
+    ...(Object.fromEntries(
+      Object.entries(mine[section]).filter(([key, entity]) => sameJson(entity, record.blob[section][key])),
+    ) as Record<string, never>),
+  });
+  return {
+    ...before,
+    AccessToken: added("AccessToken"),
+    RefreshToken: added("RefreshToken"),
+    IdToken: added("IdToken"),
   };
 }
 

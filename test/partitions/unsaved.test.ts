@@ -273,6 +273,46 @@ describe("a result that the store does not take", () => {
       expect(await afterHealing(world, a)).toBe("at-waits");
     });
 
+    test("does not bring back what comes in after it and was begun before such a sign-out", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      const renewal = await a.renew("mail", "mail.read");
+      await b.partitions.signOut(USER);
+      down(a);
+      await world.runtime.advance(2 * SKEW_MS);
+      await a.signIn("waits");
+      await renewal.save();
+      expect(await a.sees()).toContain("at-waits");
+      expect(await afterHealing(world, a)).toBe("at-waits");
+    });
+
+    test("brings along what comes in after it where nobody has signed out, or was begun on it", async () => {
+      const world = partitionWorld();
+      const a = world.node();
+      await a.signIn("one");
+      const before = await a.renew("mail", "mail.read");
+      down(a);
+      await a.signIn("waits");
+      await before.save();
+      await (await a.renew("files", "files.read")).save();
+      const seen = await afterHealing(world, a);
+      expect(seen).toContain("at-mail");
+      expect(seen).toContain("at-files");
+    });
+
+    test("keeps what was begun on it also where such a sign-out came between", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      await b.partitions.signOut(USER);
+      down(a);
+      await world.runtime.advance(2 * SKEW_MS);
+      await a.signIn("waits");
+      await (await a.renew("files", "files.read")).save();
+      expect(await afterHealing(world, a)).toBe("at-files at-waits");
+    });
+
     test("brings along what had waited there before it where nobody has signed out", async () => {
       const world = partitionWorld();
       const a = world.node();
