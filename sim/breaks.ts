@@ -344,9 +344,10 @@ const BREAKS: Readonly<Record<string, Break>> = {
     about: "what was exchanged for a user is not listed anywhere",
     rewrites: [
       {
-        file: "client/on-behalf-of.ts",
-        find: 'const known = await partitions.list(account, { id: obo.partition.id, kind: "obo", expiresAtMs });',
-        replace: "const known = { signedOutAtMs: expiresAtMs < 0 ? 0 : undefined };",
+        file: "client/assertion.ts",
+        find: "const { record, listed } = await context.parts.partitions.list(owner, entry, options);",
+        replace:
+          "const { record, listed } = { record: { signedOutAtMs: undefined }, listed: owner !== undefined };\n  void [entry, options];",
       },
     ],
   },
@@ -354,8 +355,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     about: "an assertion from before a sign-out everywhere is exchanged all the same",
     rewrites: [
       {
-        file: "client/on-behalf-of.ts",
-        find: "if (isOlder(obo.request.oboAssertion, known.signedOutAtMs)) throw signedOut();",
+        file: "client/assertion.ts",
+        find: "if (isOlder(request.oboAssertion, record.signedOutAtMs)) throw signedOut();",
         replace: "void isOlder;",
       },
     ],

@@ -17,6 +17,7 @@ export interface Exchanged {
 
 /**
  * Lists a partition in the user's account record, before it is written: sign-out everywhere finds it.
+ * @returns what the record is to be written with
  * @throws `ERR_SIGNED_OUT` for an assertion issued before the user signed out everywhere; retryable store errors
  */
 export async function listForUser(
@@ -24,12 +25,13 @@ export async function listForUser(
   partition: Partition,
   { request, account, mine }: Exchanged,
   options?: ListOptions,
-): Promise<void> {
+): Promise<{ readonly unlisted: boolean }> {
   const owner = accountPartition(partition, account.homeAccountId);
   const expiresAtMs = (lastExpiry(mine) ?? 0) * 1000;
   const entry = { id: partition.id, kind: partition.kind, expiresAtMs };
-  const known = await context.parts.partitions.list(owner, entry, options);
-  if (isOlder(request.oboAssertion, known.signedOutAtMs)) throw signedOut();
+  const { record, listed } = await context.parts.partitions.list(owner, entry, options);
+  if (isOlder(request.oboAssertion, record.signedOutAtMs)) throw signedOut();
+  return { unlisted: !listed };
 }
 
 /** `iat` has whole seconds (RFC 7519 section 4.1.6): in doubt the assertion is the older one. */

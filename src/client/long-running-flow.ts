@@ -92,14 +92,20 @@ function processFlow(
 }
 
 /** A process that goes on outlives its entry in the account record. */
-async function listAgain(context: ConfidentialContext, partition: Partition, mine: CacheBlob): Promise<void> {
+async function listAgain(
+  context: ConfidentialContext,
+  partition: Partition,
+  mine: CacheBlob,
+): Promise<{ readonly unlisted?: boolean }> {
   const owner = accountPartition(partition, partition.homeAccountId ?? "");
   const entry = { id: partition.id, kind: partition.kind, expiresAtMs: (lastExpiry(mine) ?? 0) * 1000 };
   try {
-    await context.parts.partitions.list(owner, entry);
+    const { listed } = await context.parts.partitions.list(owner, entry);
+    return { unlisted: !listed };
   } catch (error) {
     // The entry from before lasts for half a window more, and the next renewal comes well within that.
     if (!isRetryable(error)) throw error;
+    return {};
   }
 }
 

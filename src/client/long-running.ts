@@ -68,11 +68,12 @@ async function keep(context: ConfidentialContext, partition: Partition, begun: B
     throw othersProcess();
   }
   assertOwnEntries(partition, emptyBlob(), mine);
-  await listForUser(context, partition, begun, { anew: true });
+  const listing = await listForUser(context, partition, begun, { anew: true });
   const asked = { ...request, longRunningProcessSessionKey: key };
   const subject = activitySubject(context, partition, accountRef(account), asked);
   await activity.beforeSignIn(subject);
   const saved = await partitions.save(partition, {
+    ...listing,
     creates: true,
     signsIn: true,
     begins: { over: before.status === "removed" ? before.marker.removedAtMs : undefined },

@@ -113,14 +113,20 @@ async function keep(
 ): Promise<SaveOutcome> {
   // Unlisted it must not be stored: nobody could end it. The caller has its token; the next call asks again.
   if (!result.account?.homeAccountId) return UNLISTED;
+  let listing: { readonly unlisted: boolean };
   try {
-    await listForUser(context, obo.partition, { request: obo.request, account: result.account, mine });
+    listing = await listForUser(context, obo.partition, {
+      request: obo.request,
+      account: result.account,
+      mine,
+    });
   } catch (error) {
     if (isRetryable(error)) return UNLISTED;
     throw error;
   }
   const base = state.status === "present" ? state.record : undefined;
   return context.parts.partitions.save(obo.partition, {
+    ...listing,
     creates: true,
     signsIn: false,
     base,

@@ -114,8 +114,9 @@ async function store(
   const base = state.status === "present" ? state : undefined;
   const mine = ownedBy(silent.account.homeAccountId, answered);
   assertOwnEntries(silent.partition, base?.record.blob ?? emptyBlob(), mine);
-  await silent.beforeSave?.(mine);
+  const listing = await silent.beforeSave?.(mine);
   return context.parts.partitions.save(silent.partition, {
+    ...listing,
     creates: false,
     signsIn: false,
     base: base?.record,

@@ -12,8 +12,8 @@ import { activitySubject, type AuthorityRequest, type ClientContext } from "./co
 export interface Silent extends CachedFlow {
   readonly request: SilentFlowRequest;
   readonly account: AccountRef;
-  /** What has to be done before a new token is stored. */
-  readonly beforeSave?: (mine: CacheBlob) => Promise<void>;
+  /** What has to be done before a new token is stored, and what the record is to be written with. */
+  readonly beforeSave?: (mine: CacheBlob) => Promise<{ readonly unlisted?: boolean }>;
 }
 
 export function silentFlow(context: ClientContext, request: SilentFlowRequest): Silent {

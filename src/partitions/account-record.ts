@@ -7,6 +7,13 @@ import { afterConflict, MAX_ATTEMPTS } from "./save.ts";
 
 const EMPTY: AccountRecord = { type: "account", seq: 0, signedOutAtMs: undefined, partitions: [] };
 
+/** The trusted copy in memory, a stamp that still waits included, without any I/O. */
+export function peekAccountRecord(core: Core, partition: Partition): AccountRecord | undefined {
+  const key = storeKey(core, partition);
+  const trusted = core.tiers.peek(key);
+  return trusted?.type === "account" ? withWaitingStamp(core, key, trusted) : undefined;
+}
+
 /** The account record as this process knows it, a stamp that still waits included. @throws retryable */
 export async function readAccountRecord(core: Core, partition: Partition): Promise<AccountRecord> {
   const key = storeKey(core, partition);
@@ -22,6 +29,22 @@ function withWaitingStamp(core: Core, key: string, record: AccountRecord): Accou
 }
 
 /**
+ * So many partitions of one user are listed; each costs about 150 bytes in every read and write of the record. What
+ * finds no room is marked `unlisted` and held against the stamp whenever it is read (`unlisted.ts`).
+ */
+export const MAX_LISTED = 100;
+
+/** So that not each of many assertions writes the record, it is kept for longer than it must be. */
+const UNLISTED_SLACK_MS = 3_600_000;
+
+/** What listing came to. */
+export interface Listing {
+  readonly record: AccountRecord;
+  /** False if there was no room. */
+  readonly listed: boolean;
+}
+
+/**
  * Adds a partition to the list, before that partition's own record is written.
  * @param given.expiresAtMs when its tokens end
  * @param options.anew changes the entry even where it lasts long enough: who takes it off then sees that
@@ -32,16 +55,34 @@ export async function listPartition(
   partition: Partition,
   given: ListedPartition,
   options: ListOptions = {},
-): Promise<AccountRecord> {
+): Promise<Listing> {
   const { entry, neededUntilMs } = lasting(core, given);
   const listed = await update(core, partition, (record) => {
     const others = record.partitions.filter((known) => known.id !== entry.id);
     const known = record.partitions.find((candidate) => candidate.id === entry.id);
     if (known && known.expiresAtMs >= neededUntilMs && !options.anew) return undefined;
+    if (!known && countLive(core, others) >= MAX_LISTED) return withUnlisted(record, entry, neededUntilMs);
     const expiresAtMs = Math.max(entry.expiresAtMs, (known?.expiresAtMs ?? 0) + 1);
     return { ...record, partitions: [...others, { ...entry, expiresAtMs }] };
   });
-  return withWaitingStamp(core, storeKey(core, partition), listed);
+  return {
+    record: withWaitingStamp(core, storeKey(core, partition), listed),
+    listed: listed.partitions.some(({ id }) => id === entry.id),
+  };
+}
+
+function countLive({ runtime }: Core, entries: readonly ListedPartition[]): number {
+  const nowMs = runtime.now();
+  return entries.filter(({ expiresAtMs }) => expiresAtMs > nowMs).length;
+}
+
+function withUnlisted(
+  record: AccountRecord,
+  entry: ListedPartition,
+  neededUntilMs: number,
+): AccountRecord | undefined {
+  if ((record.unlistedUntilMs ?? 0) >= neededUntilMs) return undefined;
+  return { ...record, unlistedUntilMs: entry.expiresAtMs + UNLISTED_SLACK_MS };
 }
 
 export interface ListOptions {
@@ -87,10 +128,15 @@ export async function stampSignedOut(
   signedOutAtMs: number,
 ): Promise<{ readonly record: AccountRecord; readonly isWhole: boolean }> {
   let isWhole = true;
-  const record = await update(core, partition, (known, found) => {
-    isWhole &&= found !== "refused";
-    return { ...known, signedOutAtMs: Math.max(known.signedOutAtMs ?? 0, signedOutAtMs) };
-  });
+  const record = await update(
+    core,
+    partition,
+    (known, found) => {
+      isWhole &&= found !== "refused";
+      return { ...known, signedOutAtMs: Math.max(known.signedOutAtMs ?? 0, signedOutAtMs) };
+    },
+    "announced",
+  );
   return { record, isWhole };
 }
 
@@ -99,6 +145,7 @@ async function update(
   core: Core,
   partition: Partition,
   change: (record: AccountRecord, found: PartitionRecord["type"] | undefined) => AccountRecord | undefined,
+  how?: "announced",
 ): Promise<AccountRecord> {
   const key = storeKey(core, partition);
   let there = await core.tiers.read(key, { fresh: true });
@@ -116,7 +163,11 @@ async function update(
       ifVersion: there?.version ?? null,
       ttlMs: ttlOf(partition.kind, next, nowMs, core.retention),
     });
-    if (result.stored) return next;
+    if (result.stored) {
+      // What is not listed is held against the copies that others have of this record.
+      if (how && next.unlistedUntilMs !== undefined) await core.tiers.announce(key, result.version);
+      return next;
+    }
     there = await afterConflict(core, key, attempt, result.current);
   }
   throw new TokenkeepError("ERR_STORE_UNAVAILABLE", "the account record is contended", { retryable: true });

@@ -42,6 +42,8 @@ export interface Change {
    * none. A later one ends what this change would begin.
    */
   readonly begins?: { readonly over: number | undefined };
+  /** Whether the user's account record had no room for the partition; `undefined`: as before. */
+  readonly unlisted?: boolean | undefined;
   /** The only account that the partition may hold entries of. */
   readonly onlyFor?: string | undefined;
   /** Set once it has been tried: the place it was given then. */
@@ -105,7 +107,8 @@ function applyCreation(current: Current, change: Change, context: ApplyContext):
     seq: current?.type === "removed" ? current.seq : 0,
     afterMs,
   };
-  return { next: successor(signedInto(life, change), merged, context), restored: false, changed: true };
+  const next = successor(withListing(signedInto(life, change), change), merged, context);
+  return { next, restored: false, changed: true };
 }
 
 /**
@@ -165,6 +168,10 @@ function signedInto(life: Life, { signedInAtMs, signInId }: Change): Life {
   };
 }
 
+function withListing(life: Life, { unlisted }: Change): Life {
+  return unlisted === undefined ? life : { ...life, unlisted };
+}
+
 /** What a sign-in must be younger than: the tokens that are there, or the life that a sign-out ended. */
 function knownOrigins(current: Current): Provenance {
   if (current?.type === "removed") return { "": { grant: current.grant, generation: 0 } };
@@ -191,7 +198,11 @@ function applyRefresh(current: Current, change: Change, context: ApplyContext): 
     strengthens: change.strengthens,
   });
   return {
-    next: successor(theirs, { ...merged, provenance: withGrantKept(merged.provenance, theirs) }, context),
+    next: successor(
+      withListing(theirs, change),
+      { ...merged, provenance: withGrantKept(merged.provenance, theirs) },
+      context,
+    ),
     restored: current === undefined,
     // MSAL marks an unchanged cache as changed (msal-node 7.2.1), so what changed is found by comparing.
     changed: current === undefined || !sameJson(merged.blob, theirs.blob),
@@ -207,7 +218,7 @@ function withGrantKept(provenance: Provenance, before: TokenRecord): Provenance 
   return highestGrant(provenance) >= grant ? provenance : { ...provenance, "": { grant, generation: 0 } };
 }
 
-type Life = Pick<TokenRecord, "incarnation" | "seq" | "signedInAtMs" | "afterMs" | "signIns">;
+type Life = Pick<TokenRecord, "incarnation" | "seq" | "signedInAtMs" | "afterMs" | "signIns" | "unlisted">;
 
 function successor(
   life: Life,
@@ -222,6 +233,7 @@ function successor(
     signedInAtMs: life.signedInAtMs,
     afterMs: life.afterMs,
     signIns: life.signIns,
+    unlisted: life.unlisted,
     blob: pruneBlob(merged.blob, context.nowSeconds),
   };
 }

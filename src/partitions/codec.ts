@@ -115,6 +115,7 @@ function toLayout(record: PartitionRecord): object {
         in: record.signedInAtMs,
         after: record.afterMs,
         ids: record.signIns,
+        un: record.unlisted || undefined,
         b: record.blob,
       };
     case "removed":
@@ -133,6 +134,7 @@ function toLayout(record: PartitionRecord): object {
         s: record.seq,
         out: record.signedOutAtMs,
         parts: record.partitions,
+        until: record.unlistedUntilMs,
       };
     case "spent":
       return { f: RECORD_FORMAT, t: record.type, by: record.by };
@@ -173,6 +175,7 @@ function tokensFrom(layout: Record<string, unknown>): TokenRecord {
     signedInAtMs: optionalCount(layout["in"]),
     afterMs: optionalCount(layout["after"]),
     signIns: idsFrom(layout["ids"]),
+    unlisted: layout["un"] !== undefined,
     blob: blobFromObject(layout["b"]),
   };
 }
@@ -194,6 +197,7 @@ function accountFrom(layout: Record<string, unknown>): AccountRecord {
     type: "account",
     seq: count(layout["s"]),
     signedOutAtMs: optionalCount(layout["out"]),
+    unlistedUntilMs: optionalCount(layout["until"]),
     partitions: partitions.map((entry: Record<string, unknown>): ListedPartition => ({
       id: partitionId(entry["id"]),
       kind: text(entry["kind"]) as ListedPartition["kind"],

@@ -46,6 +46,7 @@ function changeOf(entry: UnsavedTokens, there: Current, over: number | undefined
     signedInAtMs: entry.record.signedInAtMs,
     signInId: entry.signInId,
     place: entry.place,
+    unlisted: entry.record.unlisted,
     onlyFor: onlyAccountOf(entry),
     waited: { over },
   };

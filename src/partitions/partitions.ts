@@ -10,6 +10,7 @@ import {
   readAccountRecord,
   stampSignedOut,
   unlistPartition,
+  type Listing,
   type ListOptions,
 } from "./account-record.ts";
 import type { Change } from "./change.ts";
@@ -28,6 +29,7 @@ import { save, type SaveOutcome } from "./save.ts";
 import { noRoom, signOut, signOutAsOf, type SignOutOutcome } from "./sign-out.ts";
 import { createSpentFlows, type SpentFlows } from "./spent-flows.ts";
 import type { Spill } from "./spill.ts";
+import { isTrustedUnlisted, judgeUnlisted } from "./unlisted.ts";
 import { createUnsavedResults, type UnsavedResults, type UnsavedStamp } from "./unsaved.ts";
 
 /** What a read found. A failure, or a record that cannot be opened *yet*, is thrown and is none of these. */
@@ -60,7 +62,7 @@ export interface Partitions {
   /** The account record. @throws retryable `TokenkeepError`. */
   account(account: Partition): Promise<AccountRecord>;
   /** Lists a partition in the account record, before its own record is written. @throws retryable */
-  list(account: Partition, entry: ListedPartition, options?: ListOptions): Promise<AccountRecord>;
+  list(account: Partition, entry: ListedPartition, options?: ListOptions): Promise<Listing>;
   /** Takes it off again, unless it has been listed anew since. @throws retryable */
   unlist(account: Partition, entry: ListedPartition): Promise<void>;
   /** Marks a sign-in flow as used; see {@link SpentFlows}. */
@@ -133,7 +135,8 @@ function peek(core: Core, partition: Partition): TokenRecord | undefined {
   const trusted = core.tiers.peek(key);
   // What waits here is shown on top of what the store says, and never instead of asking it.
   const current = trusted && seenHere(core, key, trusted);
-  return current?.type === "tokens" ? current : undefined;
+  if (current?.type !== "tokens") return undefined;
+  return current.unlisted && !isTrustedUnlisted(core, partition, current) ? undefined : current;
 }
 
 async function read(
@@ -159,6 +162,12 @@ async function read(
   if (current === undefined) return { status: "absent" };
   if (current.type === "removed") return { status: "removed", marker: current };
   if (current.type === "refused") return { status: "refused" };
+  if (current.unlisted) {
+    const judged = await judgeUnlisted(core, partition, current, how);
+    if (judged === "unknown") return { status: "absent" };
+    // It has been ended just now: what lies there instead is the marker.
+    if (judged === "ended") return read(core, partition, { fresh: true });
+  }
   const version = current === found?.value ? found.version : undefined;
   return { status: "present", record: current, version, level };
 }

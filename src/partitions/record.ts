@@ -20,6 +20,8 @@ export interface TokenRecord {
   readonly afterMs?: number | undefined;
   /** The latest sign-ins of this life, by random ids: whether one whose answer was lost has been here. */
   readonly signIns?: readonly string[] | undefined;
+  /** The user's account record had no room for this partition: it counts for as long as that says so. */
+  readonly unlisted?: boolean | undefined;
   readonly blob: CacheBlob;
 }
 
@@ -48,6 +50,8 @@ export interface AccountRecord {
   readonly seq: number;
   readonly signedOutAtMs: number | undefined;
   readonly partitions: readonly ListedPartition[];
+  /** When the last of those partitions ends that found no room: the stamp is kept until then, ms since the epoch. */
+  readonly unlistedUntilMs?: number | undefined;
 }
 
 /** A sign-in flow has been completed. */

@@ -48,6 +48,7 @@ export function ttlOf(
       return retention.removalMarkerTtlMs;
     case "account": {
       const ends = record.partitions.map((entry) => entry.expiresAtMs);
+      ends.push(record.unlistedUntilMs ?? 0);
       // The stamp must outlive every assertion issued before it.
       if (record.signedOutAtMs !== undefined) ends.push(record.signedOutAtMs + retention.removalMarkerTtlMs);
       return Math.max(SHORTEST_TTL_MS, Math.max(0, ...ends) - nowMs);

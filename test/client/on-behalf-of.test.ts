@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { chaosStore } from "../support/chaos.ts";
 import { passTime, steerDates } from "../support/dates.ts";
 import { claimsOf } from "../support/network.ts";
+import { MAX_LISTED } from "../../src/partitions/account-record.ts";
 import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
 import { ADA, BEN, createWorld, type Node, type World } from "../support/world.ts";
 import type { TokenCacheOptions } from "../../src/options.ts";
@@ -167,6 +168,31 @@ describe("signing out everywhere", () => {
     expect((await node.client.acquireTokenOnBehalfOf(fresh))?.metadata.tokenSource).toBe("cache");
     await expect(node.client.acquireTokenOnBehalfOf(old)).rejects.toMatchObject({ code: "ERR_SIGNED_OUT" });
     expect(asked(world)).toBe(exchanged);
+  });
+
+  test("ends also those of a user's assertions that the account record had no room for", async () => {
+    const world = createWorld();
+    const [a, b] = [api(world), api(world)];
+    const assertions: string[] = [];
+    for (let at = 0; at < MAX_LISTED + 5; at += 1) assertions.push(await assertionOf(world));
+    for (const oboAssertion of assertions)
+      await a.client.acquireTokenOnBehalfOf({ oboAssertion, scopes: SCOPES });
+    const requests = [0, MAX_LISTED, MAX_LISTED + 4].map((at) => ({
+      oboAssertion: assertions[at]!,
+      scopes: SCOPES,
+    }));
+    const results = await Promise.all(requests.map((request) => b.client.acquireTokenOnBehalfOf(request)));
+    expect(results.map((result) => result?.metadata.tokenSource)).toEqual(["cache", "cache", "cache"]);
+    expect(asked(world)).toBe(assertions.length);
+    passTime(2_000);
+    await a.client.signOutEverywhere(results[0]!.account!);
+    for (const node of [a, b, api(world)]) {
+      for (const request of requests) {
+        const refused = node.client.acquireTokenOnBehalfOf(request);
+        await expect(refused).rejects.toMatchObject({ code: "ERR_SIGNED_OUT" });
+      }
+    }
+    expect(asked(world)).toBe(assertions.length);
   });
 
   test("refuses an assertion issued before it that no node had seen", async () => {

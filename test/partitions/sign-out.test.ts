@@ -424,7 +424,7 @@ describe("everywhere", () => {
     const [a, b] = [world.node(), world.node()];
     let known: number | undefined;
     b.link.interleave("put", async () => {
-      known = (await a.partitions.list(ACCOUNT, entry("x"))).signedOutAtMs;
+      known = (await a.partitions.list(ACCOUNT, entry("x"))).record.signedOutAtMs;
     });
     await world.drive(b.partitions.signOutEverywhere(ACCOUNT, [USER]));
     const saved = await saveObo(a, "x");
@@ -436,7 +436,7 @@ describe("everywhere", () => {
     const world = partitionWorld();
     const [a, b] = [world.node(), world.node()];
     await a.partitions.signOutEverywhere(ACCOUNT, [USER]);
-    expect((await b.partitions.list(ACCOUNT, entry("late"))).signedOutAtMs).toBe(world.runtime.now());
+    expect((await b.partitions.list(ACCOUNT, entry("late"))).record.signedOutAtMs).toBe(world.runtime.now());
   });
 
   test("with the store down it is pending, and ends the listed ones when the store answers", async () => {
@@ -448,7 +448,7 @@ describe("everywhere", () => {
     a.link.fail("all", { times: Infinity });
     expect(await a.partitions.signOutEverywhere(ACCOUNT, [USER])).toEqual(PENDING);
     a.link.heal();
-    expect((await a.partitions.list(ACCOUNT, entry("x"))).signedOutAtMs).toBe(world.runtime.now());
+    expect((await a.partitions.list(ACCOUNT, entry("x"))).record.signedOutAtMs).toBe(world.runtime.now());
     await world.runtime.advance(LONG_MS);
     expect(await world.node().sees()).toBe("removed");
     expect(await world.node().sees(obo("x"))).toBe("removed");
