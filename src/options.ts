@@ -35,6 +35,11 @@ export interface TokenCacheOptions<Properties = unknown> {
    * `"unsealed"` stores tokens in clear, for debugging only; it says so in an event.
    */
   readonly keys?: KeyRing | ReloadingKeys | "unsealed";
+  /**
+   * Until then records that a cache with `keys: "unsealed"` wrote are read, and sealed when they are written; after
+   * it they are refused. A `Date`, or ms since the epoch; at most 90 days ahead. Needs keys. Default: never.
+   */
+  readonly acceptPlaintextUntil?: Date | number;
   /** Prefix of every key in the store, like Redis `InstanceName`: apps that share a backend differ in it. Default `tokenkeep`. */
   readonly namespace?: string;
   /**
@@ -127,6 +132,7 @@ export type OnStoreFailure = (error: TokenkeepError, operation: StoreOperation) 
 export interface ResolvedOptions {
   readonly store: Store | undefined;
   readonly keys: KeyRing | ReloadingKeys | "unsealed";
+  readonly acceptPlaintextUntilMs: number | undefined;
   readonly namespace: string;
   readonly names: NameKeys | undefined;
   readonly l1MaxBytes: number | false;
@@ -162,6 +168,7 @@ const defaults = Object.freeze({
 const KNOWN_OPTIONS = new Set([
   "store",
   "keys",
+  "acceptPlaintextUntil",
   "namespace",
   "names",
   "l1",
@@ -197,6 +204,7 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
   return {
     store: checkedStore(options.store),
     keys: checkedKeys(options),
+    acceptPlaintextUntilMs: checkedPlaintext(options),
     namespace: checkedNamespace(options.namespace),
     names: checkedNames(options),
     l1MaxBytes: checkedL1(options),
@@ -247,6 +255,27 @@ function checkedKeys(options: Pick<TokenCacheOptions, "keys" | "store">): Resolv
       ? 'is missing: tokens are stored sealed. Pass keysFromEnv(…), keysFromFile(…) or createKeyRing(…), or "unsealed" to store them in clear'
       : 'must be a key ring (keysFromEnv, keysFromFile, createKeyRing, or await reloadingKeys(…)) or "unsealed"',
   );
+}
+
+/** A way back to clear text that is left open by mistake closes by itself. */
+const LONGEST_PLAINTEXT_MS = 90 * 24 * 3_600_000;
+
+function checkedPlaintext(
+  options: Pick<TokenCacheOptions, "acceptPlaintextUntil" | "keys" | "runtime">,
+): number | undefined {
+  const { acceptPlaintextUntil: until, keys } = options;
+  if (until === undefined) return undefined;
+  const untilMs = until instanceof Date ? until.getTime() : until;
+  if (typeof untilMs !== "number" || !Number.isFinite(untilMs)) {
+    throw new OptionsError("acceptPlaintextUntil", "must be a Date, or ms since the epoch");
+  }
+  if (keys === undefined || keys === "unsealed") {
+    throw new OptionsError("acceptPlaintextUntil", "needs `keys`, for what is written from now on");
+  }
+  if (untilMs > checkedRuntime(options.runtime).now() + LONGEST_PLAINTEXT_MS) {
+    throw new OptionsError("acceptPlaintextUntil", "must be at most 90 days ahead");
+  }
+  return untilMs;
 }
 
 function checkedNamespace(namespace: string | undefined): string {

@@ -6,6 +6,7 @@ import { createRowsPass } from "./activity/rekey-rows.ts";
 import { memoryActivity } from "./adapters/memory-activity.ts";
 import { memoryStore } from "./adapters/memory.ts";
 import { checkMethods, checkObject, checkOptionNames } from "./checks.ts";
+import { acceptingPlaintext } from "./envelope/accept-plaintext.ts";
 import { createKeyRing, type KeyRing } from "./envelope/key-ring.ts";
 import { createLiveRing } from "./envelope/live-ring.ts";
 import { isReloading } from "./envelope/reloading-keys.ts";
@@ -157,8 +158,12 @@ export function createTokenCache<Properties = unknown>(
   const sealer = createSealer(liveRing ?? (given.keys as KeyRing | "unsealed"), runtime);
   const resolved = withNames(given, sealer, emit);
   const { store = memoryStore({ runtime }) } = resolved;
+  const { acceptPlaintextUntilMs: untilMs = 0 } = resolved;
+  const acceptsPlaintext = untilMs > runtime.now();
   if (!sealer.sealed && resolved.store) emit({ type: "unsealed" });
-  const parts = createParts(resolved, store, sealer, emit);
+  if (acceptsPlaintext) emit({ type: "plaintext-accepted", untilMs });
+  const atRest = acceptsPlaintext ? acceptingPlaintext(sealer, untilMs, runtime) : sealer;
+  const parts = createParts(resolved, store, { sealer, atRest }, emit);
   liveRing?.start();
   let closing: Promise<{ readonly lost: number }> | undefined;
   const ending = new AbortController();
@@ -214,17 +219,17 @@ export function createTokenCache<Properties = unknown>(
 function createParts(
   options: ResolvedOptions,
   store: Store,
-  sealer: Sealer,
+  { sealer, atRest }: { readonly sealer: Sealer; readonly atRest: Sealer },
   emit: Emit,
 ): { readonly value: CacheParts; settled(): Promise<void>; close(): void } {
   const { runtime, namespace, retention, unsavedMaxBytes, maxClockSkewMs } = options;
   const operations = createOperations();
-  const codec = createRecordCodec({ sealer, namespace, runtime, retention, emit });
+  const codec = createRecordCodec({ sealer: atRest, namespace, runtime, retention, emit });
   const calls = createCalls(options, store.name, emit, (state) => {
     if (state === "closed") partitions.storeIsBack();
   });
   const tiers = createTiers(options, codec, calls);
-  const spill = createCacheSpill(options, sealer, emit);
+  const spill = createCacheSpill(options, atRest, emit);
   const partitions = createPartitions({
     tiers,
     namespace,
@@ -238,7 +243,7 @@ function createParts(
   const rows = activityStoreOf(options, store, calls, emit);
   const activity = createActivity({
     store: rows,
-    sealer,
+    sealer: atRest,
     namespace,
     runtime,
     emit,
@@ -265,7 +270,7 @@ function createParts(
         tiers.prune() + (options.store?.admin ? await purgeExpired(options.store.admin, calls) : 0),
       async rekey(how, closing) {
         if (!sealer.sealed) throw nothingToSeal();
-        const common = { sealer, namespace, runtime, emit };
+        const common = { sealer: atRest, namespace, runtime, emit };
         const rowsPass = createRowsPass({ ...common, store: rows });
         // Without a store no record lies anywhere as bytes.
         const recordsPasses = options.store

@@ -83,6 +83,8 @@ export type TokenkeepEvent =
       readonly code: string | undefined;
       readonly errorCode: string | undefined;
     }
+  /** Records in clear are read, as asked for by `acceptPlaintextUntil`. Once per cache, until that time has come. */
+  | { readonly type: "plaintext-accepted"; readonly untilMs: number }
   /** Sealing is off, as asked for by `keys: "unsealed"`. Once per cache. */
   | { readonly type: "unsealed" };
 
