@@ -75,7 +75,8 @@ export async function rekey(context: RekeyContext, options: RekeyOptions): Promi
     checkedPositive(options.perSecond, "perSecond", DEFAULT_PER_SECOND),
   );
   const signal = checkedSignal(options.signal, context.closing);
-  let place: Place | undefined = options.cursor === undefined ? FIRST : openCursor(context, options.cursor);
+  let place: Place | undefined =
+    options.cursor === undefined ? FIRST : await openCursor(context, options.cursor);
   const counts = { scanned: 0, resealed: 0, skipped: 0, unreadable: 0, conflicts: 0 };
   while (place) {
     const page = await context.passes[place.pass]!.page(PAGE_SIZE, place.after);
@@ -116,9 +117,9 @@ function sealCursor(context: RekeyContext, place: Place): string {
   return Buffer.from(bytes).toString("base64url");
 }
 
-function openCursor(context: RekeyContext, cursor: string): Place {
+async function openCursor(context: RekeyContext, cursor: string): Promise<Place> {
   const bytes = Buffer.from(typeof cursor === "string" ? cursor : "", "base64url");
-  const opened = context.sealer.open(bytes, cursorContext(context));
+  const opened = await context.sealer.openOrAsk(bytes, cursorContext(context));
   if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as Place;
   throw new OptionsError("cursor", "is none of an earlier rekey of this cache, or the keys are others");
 }
