@@ -305,8 +305,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "tiers/two-tier.ts",
-        find: 'if (stored !== "unchanged") return accept',
-        replace: 'if (stored !== "unchanged" && !held) return accept',
+        find: 'if (stored !== "unchanged") {',
+        replace: 'if (stored !== "unchanged" && !held) {',
       },
     ],
   },
