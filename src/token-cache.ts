@@ -164,14 +164,17 @@ export function createTokenCache<Properties = unknown>(
   const { runtime } = given;
   const emit = createEmit(given.onEvent);
   const liveRing = isReloading(given.keys) ? createLiveRing(given.keys, { runtime, emit }) : undefined;
-  const sealer = createSealer(liveRing ?? (given.keys as KeyRing | "unsealed"), runtime);
+  const keys = liveRing ?? (given.keys as KeyRing | "unsealed");
+  const sealer = createSealer(keys, runtime);
   const resolved = withNames(given, sealer, emit);
   const { store = memoryStore({ runtime }) } = resolved;
   const { acceptPlaintextUntilMs: untilMs = 0 } = resolved;
   const acceptsPlaintext = untilMs > runtime.now();
   if (!sealer.sealed && resolved.store) emit({ type: "unsealed" });
   if (acceptsPlaintext) emit({ type: "plaintext-accepted", untilMs });
-  const atRest = acceptsPlaintext ? acceptingPlaintext(sealer, untilMs, runtime) : sealer;
+  // What browsers carry is neither packed nor taken in clear.
+  const packing = createSealer(keys, runtime, { compression: given.compression });
+  const atRest = acceptsPlaintext ? acceptingPlaintext(packing, untilMs, runtime) : packing;
   const parts = createParts(resolved, store, { sealer, atRest }, emit);
   liveRing?.start();
   let closing: Promise<{ readonly lost: number }> | undefined;
