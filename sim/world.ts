@@ -11,7 +11,6 @@ import type { Machine, Process } from "./process.ts";
 import type { Profile } from "./profile.ts";
 import type { Provider } from "./provider.ts";
 import type { Scheduler } from "./scheduler.ts";
-import type { Secrets } from "./secrets.ts";
 import type { SimulatedStore } from "./store.ts";
 import type { Tamperer } from "./tamper.ts";
 import type { Weather } from "./weather.ts";
@@ -27,8 +26,6 @@ export interface World {
     readonly network: Prng;
     /** Keys, versions, tokens. */
     readonly bytes: Prng;
-    /** When secrets are replaced. */
-    readonly secrets: Prng;
     /** Rotations, and who tampers with records. */
     readonly keys: Prng;
   };
@@ -38,7 +35,6 @@ export interface World {
   readonly weather: Weather;
   readonly keeper: Keeper;
   readonly tamperer: Tamperer;
-  readonly secrets: Secrets;
   readonly store: SimulatedStore;
   readonly provider: Provider;
   readonly ledger: Ledger;

@@ -28,11 +28,7 @@ export const LAYERS: readonly Layer[] = [
   { name: "store", imports: GROUND, packages: [] },
   { name: "telemetry", imports: GROUND, packages: ["node:crypto"] },
   // Of telemetry only the names of the reasons why something does not open.
-  {
-    name: "envelope",
-    imports: [...GROUND, "telemetry"],
-    packages: ["node:crypto", "node:fs", "node:util", "node:zlib"],
-  },
+  { name: "envelope", imports: [...GROUND, "telemetry"], packages: ["node:crypto", "node:fs", "node:util"] },
   // Neither crypto nor MSAL: it is given a function that decodes.
   {
     name: "tiers",

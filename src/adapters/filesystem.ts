@@ -35,7 +35,7 @@ export interface FilesystemStoreOptions {
 }
 
 /** What {@link filesystemStore} makes: a store with every optional capability. */
-export type FilesystemStore = Required<Store>;
+export type FilesystemStore = Required<Omit<Store, "replicated">>;
 
 const KNOWN_OPTIONS = new Set(["folder", "runtime", "lockTimeoutMs", "durability"]);
 

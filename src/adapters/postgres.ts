@@ -36,7 +36,7 @@ export interface PostgresStoreOptions {
 }
 
 /** What {@link postgresStore} makes: a store with every optional capability. */
-export interface PostgresStore extends Required<Store> {
+export interface PostgresStore extends Required<Omit<Store, "replicated">> {
   /**
    * Creates the tables, or brings them up to date, in one transaction. Does nothing if they are. May be called
    * by several processes at once; needs the right to create, which no other call does.

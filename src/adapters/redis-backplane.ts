@@ -28,12 +28,13 @@ export function redisBackplane(
   const key = `${prefix}:changes`;
   let subscriber: RedisSubscriber | undefined;
   let isClosed = false;
+  let isWanted = false;
 
   function listen(): void {
     if (subscriber || isClosed) return;
     subscriber = openSubscriber();
     subscriber.subscribe(key, hear).catch(() => {
-      // Messages only make it faster. The client reconnects by itself; if it gave up, the next listener tries anew.
+      // Messages only make it faster. The client reconnects by itself; if it gave up, whoever asks next tries anew.
       subscriber?.close();
       subscriber = undefined;
     });
@@ -48,6 +49,7 @@ export function redisBackplane(
     backplane: {
       changeCounter: () =>
         call("change counter", async (driver) => {
+          if (isWanted) listen();
           const [value, history] = await Promise.all([
             driver.send(key, ["GET", key]),
             driver.sendToMasters(["INFO", "replication"]).then(historyOf, () => ""),
@@ -60,6 +62,7 @@ export function redisBackplane(
           await run(driver, PUBLISH, [key], [randomId(runtime), key, text]);
         }),
       subscribe(listener) {
+        isWanted = true;
         listen();
         return listeners.add(listener);
       },

@@ -7,8 +7,8 @@ export type RedisReply = Buffer | string | number | null | undefined | readonly 
 
 /** One connection, or one connection per node, that fails at once what it cannot send. */
 export interface RedisDriver {
-  /** Resolves when commands can be sent for the first time; rejects when that is given up. */
-  readonly started: Promise<unknown>;
+  /** Resolves when commands can be sent for the first time; rejects when the client gives that up for now. */
+  started(): Promise<unknown>;
   isReady(): boolean;
   /**
    * @param key decides which node of a Cluster is asked
@@ -23,6 +23,19 @@ export interface RedisDriver {
   close(): void;
 }
 
+/**
+ * A second connection for commands, on which waiting for replicas holds nobody up: `WAIT` blocks its connection, and
+ * speaks of what was written on it.
+ */
+export interface RedisWaiter {
+  started(): Promise<unknown>;
+  /** On the key's node. */
+  send(key: string, args: readonly RedisArgument[]): Promise<RedisReply>;
+  /** `WAIT` for one replica, on the key's node and the connection that {@link send} uses. → replicas that have it */
+  wait(key: string, timeoutMs: number): Promise<RedisReply>;
+  close(): void;
+}
+
 /** A connection that listens. It resubscribes by itself after it was lost. */
 export interface RedisSubscriber {
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
@@ -33,6 +46,12 @@ export interface RedisSubscriber {
 export interface RedisClients {
   readonly driver: RedisDriver;
   readonly subscriber: () => RedisSubscriber;
+  readonly waiter: () => RedisWaiter;
+}
+
+/** The command of {@link RedisWaiter.wait}. */
+export function waitCommand(timeoutMs: number): readonly string[] {
+  return ["WAIT", "1", String(timeoutMs)];
 }
 
 /** The parts of node-redis 6 that are used (`createClient`, `createCluster`, `createSentinel`). */

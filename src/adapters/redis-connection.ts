@@ -25,18 +25,17 @@ const FIRST_CONNECTION_MS = 5_000;
 export function createRedisConnection(driver: RedisDriver, runtime: Runtime): RedisConnection {
   let hasStarted = false;
   let isClosed = false;
-  driver.started.then(
-    () => {
+  const start = (): Promise<true> =>
+    driver.started().then(() => {
       hasStarted = true;
-    },
-    () => undefined,
-  );
+      return true;
+    });
+  start().catch(() => undefined);
 
   async function ready(): Promise<void> {
     if (isClosed) throw new TokenkeepError("ERR_CLOSED", "the store has been closed");
     if (hasStarted) return;
-    const isStarted = driver.started.then(() => true);
-    if (await Promise.race([isStarted, sleep(runtime, FIRST_CONNECTION_MS).then(() => false)])) return;
+    if (await Promise.race([start(), sleep(runtime, FIRST_CONNECTION_MS).then(() => false)])) return;
     throw new Error("there is no connection yet");
   }
 

@@ -1,6 +1,6 @@
 /** ioredis 6: duplicates that neither queue offline nor send anything twice. */
 import type { RedisArgument, RedisClients, RedisReply, RedisSubscriber } from "./redis-client.ts";
-import { hasMethods, ignoreErrors } from "./redis-client.ts";
+import { hasMethods, ignoreErrors, waitCommand } from "./redis-client.ts";
 
 interface Node {
   readonly status: string;
@@ -18,6 +18,9 @@ interface Node {
 interface Cluster extends Omit<Node, "duplicate"> {
   duplicate(nodes: readonly unknown[], overrides: object): Cluster;
   nodes(role: "master"): Node[];
+  pipeline(commands: readonly (readonly string[])[]): {
+    exec(): Promise<readonly (readonly [error: Error | null, reply: unknown])[] | null>;
+  };
 }
 
 /**
@@ -46,7 +49,7 @@ function singleClients(client: Node): RedisClients {
   const send = sendTo(own);
   return {
     driver: {
-      started,
+      started: () => started,
       isReady: () => own.status === "ready",
       send: (_key, args) => send(args),
       sendToMasters: async (args) => [await send(args)],
@@ -55,12 +58,60 @@ function singleClients(client: Node): RedisClients {
     },
     subscriber: () =>
       subscriberOf(client.duplicate({ ...OWN_NAMES, lazyConnect: false, autoResubscribe: true })),
+    waiter() {
+      const waiting = client.duplicate({ ...FAIL_FAST, ...OWN_NAMES });
+      const command = sendTo(waiting);
+      return {
+        started: always(whenReady(waiting)),
+        send: (_key, args) => command(args),
+        wait: (_key, timeoutMs) => command(waitCommand(timeoutMs)),
+        close: () => waiting.disconnect(),
+      };
+    },
   };
 }
 
 function clusterClients(client: Cluster): RedisClients {
+  const own = failingFast(client);
+  const started = whenMastersReady(own);
+  const send = sendTo(own);
+  const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
+    Promise.resolve(own.nodes("master").map(sendTo));
+  return {
+    driver: {
+      started: () => started,
+      isReady: () => own.status === "ready",
+      send: (_key, args) => send(args),
+      sendToMasters: async (args) => Promise.all((await masters()).map((ask) => ask(args))),
+      masters,
+      close: () => own.disconnect(),
+    },
+    subscriber: () => subscriberOf(client.duplicate([], { ...OWN_NAMES, lazyConnect: false })),
+    waiter() {
+      const waiting = failingFast(client);
+      const command = sendTo(waiting);
+      return {
+        started: always(whenMastersReady(waiting)),
+        send: (_key, args) => command(args),
+        // Without a key `WAIT` goes to any node; a pipeline goes where its keys are.
+        async wait(key, timeoutMs) {
+          const pipeline = waiting.pipeline([
+            ["exists", key],
+            ["call", ...waitCommand(timeoutMs)],
+          ]);
+          const [, waited] = (await pipeline.exec()) ?? [];
+          if (waited?.[0]) throw waited[0];
+          return waited?.[1] as RedisReply;
+        },
+        close: () => waiting.disconnect(),
+      };
+    },
+  };
+}
+
+function failingFast(client: Cluster): Cluster {
   const { redisOptions = {} } = client.options as { redisOptions?: object };
-  const own = client.duplicate([], {
+  return client.duplicate([], {
     enableOfflineQueue: false,
     lazyConnect: false,
     // A lost connection, or a node that is no master any more, is the caller's to know, not to be tried again.
@@ -72,29 +123,23 @@ function clusterClients(client: Cluster): RedisClients {
     ...OWN_NAMES,
     redisOptions: { ...redisOptions, ...FAIL_FAST, ...OWN_NAMES },
   });
-  // Ready says ioredis when it knows the slots; a command for a master that is still connecting would be refused.
-  const started = whenReady(own).then(async () => {
-    await Promise.all(own.nodes("master").map(whenConnected));
+}
+
+/** Ready says ioredis when it knows the slots; a command for a master that is still connecting would be refused. */
+function whenMastersReady(cluster: Cluster): Promise<void> {
+  const started = whenReady(cluster).then(async () => {
+    await Promise.all(cluster.nodes("master").map(whenConnected));
   });
   started.catch(() => undefined);
-  const send = sendTo(own);
-  const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
-    Promise.resolve(own.nodes("master").map(sendTo));
-  return {
-    driver: {
-      started,
-      isReady: () => own.status === "ready",
-      send: (_key, args) => send(args),
-      sendToMasters: async (args) => Promise.all((await masters()).map((ask) => ask(args))),
-      masters,
-      close: () => own.disconnect(),
-    },
-    subscriber: () => subscriberOf(client.duplicate([], { ...OWN_NAMES, lazyConnect: false })),
-  };
+  return started;
 }
 
 function sendTo(client: Pick<Node, "callBuffer">): (args: readonly RedisArgument[]) => Promise<RedisReply> {
   return ([command = "", ...args]) => client.callBuffer(command.toString(), ...args);
+}
+
+function always<T>(value: T): () => T {
+  return () => value;
 }
 
 /** ioredis connects by itself; the first outcome counts, and reconnecting goes on after a failure. */

@@ -5,8 +5,9 @@ import type {
   RedisDriver,
   RedisReply,
   RedisSubscriber,
+  RedisWaiter,
 } from "./redis-client.ts";
-import { hasMethods, ignoreErrors } from "./redis-client.ts";
+import { hasMethods, ignoreErrors, waitCommand } from "./redis-client.ts";
 
 interface Node {
   readonly isReady: boolean;
@@ -60,6 +61,12 @@ function singleClients(client: Node): RedisClients {
       masters: () => Promise.resolve([send]),
     },
     subscriber: () => subscriberOf(client.duplicate({})),
+    waiter() {
+      const waiting = opened(client.duplicate(FAIL_FAST));
+      const command = (args: readonly RedisArgument[]): Promise<RedisReply> =>
+        waiting.client.sendCommand(args, AS_BUFFERS);
+      return waiterOf(waiting, (_key, args) => command(args));
+    },
   };
 }
 
@@ -81,6 +88,10 @@ function clusterClients(client: Cluster): RedisClients {
       masters,
     },
     subscriber: () => subscriberOf(client.duplicate({})),
+    waiter() {
+      const waiting = opened(client.duplicate({ defaults: { ...defaultsOf(client), ...FAIL_FAST } }));
+      return waiterOf(waiting, (key, args) => waiting.client.sendCommand(key, false, args, AS_BUFFERS));
+    },
   };
 }
 
@@ -101,6 +112,23 @@ function sentinelClients(client: Sentinel): RedisClients {
       masters: () => Promise.resolve([send]),
     },
     subscriber: () => subscriberOf(client.duplicate({})),
+    waiter() {
+      // One connection, or the write and the wait might go by two.
+      const waiting = opened(client.duplicate({ maxCommandRediscovers: 0, masterPoolSize: 1 }));
+      return waiterOf(waiting, (_key, args) => waiting.client.sendCommand(false, args, AS_BUFFERS));
+    },
+  };
+}
+
+function waiterOf(
+  { client, started }: Opened<Pick<Node, "destroy">>,
+  send: RedisWaiter["send"],
+): RedisWaiter {
+  return {
+    started,
+    send,
+    wait: (key, timeoutMs) => send(key, waitCommand(timeoutMs)),
+    close: () => destroy(client),
   };
 }
 
@@ -115,14 +143,25 @@ function defaultsOf(client: unknown): object {
 
 interface Opened<C> {
   readonly client: C;
-  readonly started: Promise<unknown>;
+  started(): Promise<unknown>;
 }
 
+/**
+ * A first connection that fails is not tried again by node-redis where there are several nodes to ask (6.3.1): a
+ * process that starts in the midst of a failover would stay without its store. So whoever calls next tries.
+ */
 function opened<C extends Pick<Node, "connect">>(client: C): Opened<C> {
   ignoreErrors(client);
-  const started = client.connect();
+  let attempt: Promise<unknown> | undefined;
+  const started = (): Promise<unknown> => {
+    attempt ??= client.connect().catch((error: unknown) => {
+      attempt = undefined;
+      throw error;
+    });
+    return attempt;
+  };
   // Whoever calls meanwhile is told; nobody may be calling.
-  started.catch(() => undefined);
+  started().catch(() => undefined);
   return { client, started };
 }
 
@@ -137,7 +176,7 @@ function subscriberOf(client: Pick<Node, "connect" | "destroy" | "subscribe">): 
   const { started } = opened(client);
   return {
     async subscribe(channel, listener) {
-      await started;
+      await started();
       await client.subscribe(channel, listener);
     },
     close: () => destroy(client),

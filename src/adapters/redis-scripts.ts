@@ -73,3 +73,14 @@ export const INDEX_REMOVE = script(`
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 return redis.call('ZREM', KEYS[1], ARGV[1])`);
+
+/**
+ * KEYS value. A write that changes next to nothing: whoever has it has all that came before it. → replicas that are
+ * connected; 0 where there is nothing to write about.
+ */
+export const NUDGE = script(`
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then return 0 end
+local replicas = tonumber(string.match(redis.call('INFO', 'replication'), 'connected_slaves:(%d+)') or '0')
+if replicas > 0 then redis.call('PEXPIRE', KEYS[1], left + 1) end
+return replicas`);

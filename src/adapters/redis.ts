@@ -12,6 +12,7 @@ import { ioredisClients } from "./redis-ioredis.ts";
 import { redisLease } from "./redis-lease.ts";
 import { nodeRedisClients } from "./redis-node-redis.ts";
 import { redisRecords } from "./redis-records.ts";
+import { redisReplicas } from "./redis-replicas.ts";
 import type { Store } from "../store/store.ts";
 
 export type { IoRedisClient, NodeRedisClient, RedisClient } from "./redis-client.ts";
@@ -29,6 +30,11 @@ export interface RedisStoreOptions {
    * that must not share those differ in it; records have the cache's `namespace`. Default `tokenkeep`.
    */
   readonly prefix?: string;
+  /**
+   * How long a sign-out, and a renewed refresh token in one-time mode, may wait for a replica to have it, ms, where
+   * the server has replicas. Default 500; 0 never waits.
+   */
+  readonly replicaWaitMs?: number;
   /** Clocks, timers and ids. Default: the system's. */
   readonly runtime?: Runtime;
 }
@@ -36,12 +42,15 @@ export interface RedisStoreOptions {
 /** What {@link redisStore} makes: a store with every optional capability. */
 export type RedisStore = Required<Omit<Store, "patienceMs">>;
 
-const KNOWN_OPTIONS = new Set(["client", "prefix", "runtime"]);
+const KNOWN_OPTIONS = new Set(["client", "prefix", "replicaWaitMs", "runtime"]);
+const DEFAULT_REPLICA_WAIT_MS = 500;
+const MAX_REPLICA_WAIT_MS = 60_000;
 const PREFIX = /^[\w.:-]{1,64}$/;
 
 /**
  * Makes a store of a Redis client. It connects at once, in the background, on connections of its own: one for
- * commands (one per node on a Cluster), and one for messages once somebody listens. `close()` closes these.
+ * commands (one per node on a Cluster), one for messages once somebody listens, and one for waiting for replicas once
+ * somebody does. `close()` closes these.
  * @throws {OptionsError} naming the option.
  */
 export function redisStore(options: RedisStoreOptions): RedisStore {
@@ -54,12 +63,18 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     );
   }
   const runtime = checkedRuntime(options.runtime);
+  const { replicaWaitMs = DEFAULT_REPLICA_WAIT_MS } = options;
+  if (!Number.isInteger(replicaWaitMs) || replicaWaitMs < 0 || replicaWaitMs > MAX_REPLICA_WAIT_MS) {
+    throw new OptionsError("replicaWaitMs", `must be a whole number from 0 to ${MAX_REPLICA_WAIT_MS}`);
+  }
   const clients = kindOf(client) === "ioredis" ? ioredisClients(client) : nodeRedisClients(client);
   const connection = createRedisConnection(clients.driver, runtime);
   const { backplane, close } = redisBackplane(connection, prefix, clients.subscriber);
+  const replicas = redisReplicas(connection, clients.waiter, replicaWaitMs);
   return {
     name: "redis",
     ...redisRecords(connection),
+    replicated: replicas.replicated,
     inspect: () => inspectRedis(connection),
     backplane,
     activity: redisActivity(connection, prefix),
@@ -67,6 +82,7 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     admin: redisAdmin(connection),
     async close() {
       close();
+      replicas.close();
       connection.close();
     },
   };

@@ -39,7 +39,7 @@ export interface SqliteStoreOptions {
 }
 
 /** What {@link sqliteStore} makes: a store with every optional capability. */
-export type SqliteStore = Required<Store>;
+export type SqliteStore = Required<Omit<Store, "replicated">>;
 
 const KNOWN_OPTIONS = new Set(["path", "runtime", "busyTimeoutMs", "lockTimeoutMs", "durability"]);
 

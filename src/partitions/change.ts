@@ -33,6 +33,8 @@ export interface Change {
   readonly removals?: readonly Removal[];
   /** The tokens are stronger than what was there (step-up): other nodes must not go on with theirs. */
   readonly strengthens: boolean;
+  /** What it replaces is spent: a store with replicas is asked whether one of them has it. */
+  readonly mustReplicate?: boolean;
   /** A sign-in: when its answer had come, by this process's clock. On-behalf-of: when the assertion was issued. */
   readonly signedInAtMs?: number | undefined;
   /** A sign-in: random, so that it is known again where its answer was lost. */

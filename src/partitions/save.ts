@@ -75,6 +75,7 @@ export async function save(core: Core, partition: Partition, given: Change): Pro
         // A sign-in over living tokens, or a step-up: other nodes must not go on with theirs.
         if (change.strengthens && there) await core.tiers.announce(key, result.version);
         core.unsaved.settle(key, waiting);
+        if (change.mustReplicate) await isReplicated(core, key);
         if (core.unsaved.size > 0) core.requestReplay("now");
         return { saved: true, record: last };
       }
@@ -154,6 +155,13 @@ function queue(
   core.unsaved.addTokens(key, partition, change, { record: applied.next, on: current });
   core.requestReplay("later");
   return { saved: false, record: applied.next };
+}
+
+/** Where replicas lag, a failover may take the write back: said by an event. @returns false only where that is known */
+export async function isReplicated(core: Pick<Core, "tiers" | "emit">, key: string): Promise<boolean> {
+  if ((await core.tiers.replicated(key)) !== false) return true;
+  core.emit({ type: "write-unreplicated", partition: partitionLabel(key) });
+  return false;
 }
 
 /** An error that no store should throw, and that must not cost anybody a token. */

@@ -6,7 +6,7 @@ import { seenHere, storeKey, type Core } from "./core.ts";
 import { isMeant, markerOver } from "./order.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionRecord, RemovalMarker } from "./record.ts";
-import { afterConflict } from "./save.ts";
+import { afterConflict, isReplicated } from "./save.ts";
 import type { UnsavedRemoval } from "./unsaved.ts";
 
 /** How far a sign-out has come. */
@@ -14,8 +14,8 @@ export interface SignOutOutcome {
   /** `pending`: the store is down. This process has forgotten the tokens; the store will when it answers. */
   readonly status: "done" | "pending";
   /**
-   * False where the store was full and could only delete: a refresh in flight elsewhere might write again. And
-   * where it is not sure that everything was reached: the account record or the activity index was unreadable.
+   * False where the store was full and could only delete: a refresh in flight elsewhere might write again. Where
+   * the store has replicas and none had it in time: a failover might take it back. And where it is not sure that everything was reached: the account record or the activity index was unreadable.
    */
   readonly durable: boolean;
 }
@@ -115,7 +115,7 @@ async function landRemoval(
       // Not done before the other processes have been told: their copies are trusted until then.
       await core.tiers.announce(key, result === "full" ? "" : result.version);
       core.unsaved.settle(key, entry);
-      return { status: "done", durable: result !== "full" };
+      return { status: "done", durable: result !== "full" && (await isReplicated(core, key)) };
     }
     there = await afterConflict(core, key, attempt, result.current);
   }

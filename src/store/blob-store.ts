@@ -78,6 +78,13 @@ export interface BlobStore {
   touch(key: string, options: { readonly ifVersion: Version; readonly ttlMs: number }): Promise<boolean>;
   /** Removes the value if it has that version. Purging, and sign-out's last resort. */
   delete(key: string, options: { readonly ifVersion: Version }): Promise<boolean>;
+  /**
+   * For a backend that acknowledges before its replicas have a write: waits, for a bounded time, until a replica has
+   * what lies under `key` now, or anything later. Called after a sign-out and after a refresh token that can be
+   * redeemed only once has been replaced.
+   * @returns false if no replica said so in time; `undefined` if there is none, or none that can be asked
+   */
+  replicated?(key: string): Promise<boolean | undefined>;
   /** What an operator should know: permissions, eviction policy. Never changes the backend. */
   inspect?(): Promise<Finding[]>;
 }

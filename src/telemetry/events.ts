@@ -48,6 +48,8 @@ export type TokenkeepEvent =
       readonly status: "done" | "pending";
       readonly durable: boolean;
     }
+  /** No replica of the store had a sign-out, or a renewed one-time refresh token, in time: a failover may lose it. */
+  | { readonly type: "write-unreplicated"; readonly partition: string }
   /** An activity row could not be written; the tokens are not affected. */
   | { readonly type: "activity-failed"; readonly partition: string; readonly error: unknown }
   /** Two operations overlapped on one MSAL client; what the first had acquired may not have been stored. */

@@ -73,6 +73,7 @@ export function createOneTier<V>({ codec, runtime, maxBytes }: OneTierOptions<V>
     },
     // Nobody else has a copy, and what is held here is no copy either.
     announce: () => Promise.resolve(),
+    replicated: () => Promise.resolve(undefined),
     forget: () => undefined,
     clear: () => undefined,
     prune,

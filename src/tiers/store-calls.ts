@@ -19,6 +19,7 @@ export type StoreOperation =
   | "activity put"
   | "activity delete"
   | "activity list"
+  | "replicated"
   | "purge"
   | "keys";
 

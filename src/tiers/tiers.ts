@@ -49,6 +49,8 @@ export interface Tiers<V> {
    * @throws retryable `TokenkeepError`: the others' copies are trusted until the counter has been raised.
    */
   announce(key: string, version: Version): Promise<void>;
+  /** Whether a replica has what lies under a key; `undefined`: the store has none, or cannot say. Never throws. */
+  replicated(key: string): Promise<boolean | undefined>;
   /** Drops the L1 copy and makes every load or write now in flight uncacheable. */
   forget(key: string): void;
   /** Drops from memory what has expired. @returns how many. */

@@ -258,6 +258,16 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     if (backplane) await calls.run("writes", "publish", () => backplane.publish({ key, version }));
   }
 
+  async function replicated(key: string): Promise<boolean | undefined> {
+    if (!store.replicated) return undefined;
+    try {
+      return await calls.run("writes", "replicated", async () => store.replicated?.(key));
+    } catch {
+      // It has been reported like any call that failed; what is asked for is whether a replica is known to have it.
+      return false;
+    }
+  }
+
   function prune(): number {
     const nowMs = runtime.now();
     const expired = [...(l1?.entries() ?? [])].filter(([, { keep }]) => nowMs >= keep.expiresAtMs);
@@ -270,6 +280,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     read,
     put,
     announce,
+    replicated,
     forget,
     delete: remove,
     prune,

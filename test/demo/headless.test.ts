@@ -1,11 +1,16 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { STORE_KINDS } from "../../examples/demo/store.ts";
 import { postgresVersions } from "../services/postgres.ts";
+import { redisProgram } from "../services/redis.ts";
 import { endRuns, runStart } from "./support.ts";
 
 afterEach(endRuns);
 
-const STORES = STORE_KINDS.filter((kind) => kind !== "postgres" || postgresVersions.length > 0);
+const MISSING = new Set([
+  ...(postgresVersions.length > 0 ? [] : ["postgres"]),
+  ...(redisProgram === undefined ? ["redis"] : []),
+]);
+const STORES = STORE_KINDS.filter((kind) => !MISSING.has(kind));
 
 const lastLine = (output: string): string => output.trimEnd().split("\n").at(-1) ?? "";
 

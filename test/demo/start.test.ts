@@ -23,7 +23,11 @@ describe("npm start refuses, with the usage and exit code 2,", () => {
     ["a flag it does not know", ["--hedless"], /--hedless/],
     ["a word it does not know", ["headless"], /headless/],
     ["a port that is none", ["--port", "70000"], /--port must be a number/],
-    ["a store it does not know", ["--store", "tape"], /--store must be one of: sqlite, filesystem, postgres/],
+    [
+      "a store it does not know",
+      ["--store", "tape"],
+      /--store must be one of: sqlite, filesystem, postgres, redis/,
+    ],
     ["an empty folder name", ["--data="], /--data must be/],
     ["--headless with a folder", ["--headless", "--data", "x"], /leave --port and --data out/],
   ])("%s", async (_what, args, message) => {

@@ -74,7 +74,7 @@ export interface PartitionNode {
 }
 
 export interface Renewal {
-  save(): Promise<SaveOutcome>;
+  save(change?: Partial<Change>): Promise<SaveOutcome>;
 }
 
 export interface PartitionWorld {
@@ -184,7 +184,7 @@ function createNode(runtime: FakeRuntime, store: MemoryStore, options: NodeOptio
       if (state.status !== "present") throw new Error(`nothing to renew: ${state.status}`);
       const { record, version } = state;
       return {
-        save: () =>
+        save: (change) =>
           partitions.save(USER, {
             creates: false,
             signsIn: false,
@@ -192,6 +192,7 @@ function createNode(runtime: FakeRuntime, store: MemoryStore, options: NodeOptio
             baseVersion: version,
             mine: renewedBlob(record, name, scope),
             strengthens: false,
+            ...change,
           }),
       };
     },

@@ -124,6 +124,7 @@ export function chaosStore(inner: Store, { backplane = true }: ChaosOptions = {}
     touch: (key, options) => through("touch", key, () => inner.touch(key, options)),
     delete: (key, options) => through("delete", key, () => inner.delete(key, options)),
     ...(inner.lease && { lease: wrappedLease(inner.lease) }),
+    ...(inner.replicated && { replicated: (key: string) => Promise.resolve(inner.replicated?.(key)) }),
     ...(inner.activity && { activity: inner.activity }),
     ...(backplane && wrapped && { backplane: wrapped }),
     calls,

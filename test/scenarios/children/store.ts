@@ -6,7 +6,11 @@ import type { ChildSettings } from "./settings.ts";
 
 type Place = Pick<ChildSettings, "store" | "storePath"> & Partial<Pick<ChildSettings, "lockTimeoutMs">>;
 
-export function openStore({ store, storePath, lockTimeoutMs = 5_000 }: Place): Required<Store> {
+export function openStore({
+  store,
+  storePath,
+  lockTimeoutMs = 5_000,
+}: Place): Required<Omit<Store, "replicated">> {
   if (store === "filesystem") return filesystemStore({ folder: storePath, lockTimeoutMs });
   return sqliteStore({ path: storePath, lockTimeoutMs });
 }
