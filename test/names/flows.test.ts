@@ -276,7 +276,7 @@ describe("changing the name key", () => {
     });
   });
 
-  test("third keys are kept apart, and a name says nothing without its key", () => {
+  test("names under different keys have nothing in common, and say nothing of what they name", () => {
     const key = "tokenkeep:user:client:issuer:somebody";
     const names = [ONE, TWO, THREE].map((own) => hiddenNaming("tokenkeep", nameKeyObject(own, "key")));
     expect(new Set(names.map(({ name }) => name(key))).size).toBe(3);
