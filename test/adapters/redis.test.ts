@@ -1,7 +1,8 @@
+import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe } from "vitest";
 import { redisProgram, startRedis, type RedisServer } from "../services/redis.ts";
-import { ioRedis, nodeRedis } from "./redis-clients.ts";
+import { ioRedis, nodeRedis, type OwnedClient } from "./redis-clients.ts";
 import { redisContracts } from "./redis-contract.ts";
 
 describe.skipIf(!redisProgram)("Redis", () => {
@@ -21,4 +22,33 @@ describe.skipIf(!redisProgram)("Redis", () => {
   const flush = (): Promise<unknown> => admin.flushAll();
   redisContracts("redis by node-redis", () => nodeRedis({ port: server.port }), flush);
   redisContracts("redis by ioredis", () => ioRedis({ port: server.port }), flush);
+});
+
+/** A server of somebody's own, whose database is emptied: so the address must name one, and not the first. */
+const given = process.env["TOKENKEEP_REDIS_URL"];
+
+describe.skipIf(!given)("Redis of TOKENKEEP_REDIS_URL", () => {
+  const url = given ?? "";
+  let admin: ReturnType<typeof createClient>;
+
+  beforeAll(async () => {
+    if (!/\/[1-9]\d*$/.test(url)) throw new Error("TOKENKEEP_REDIS_URL must name a database, e.g. …/15");
+    admin = createClient({ url });
+    await admin.connect();
+  });
+  afterAll(() => admin.destroy());
+
+  const flush = (): Promise<unknown> => admin.flushDb();
+  const byNodeRedis = (): OwnedClient => {
+    const client = createClient({ url });
+    client.on("error", () => undefined);
+    return { client, dispose: () => undefined };
+  };
+  const byIoRedis = (): OwnedClient => {
+    const client = new Redis(url, { lazyConnect: true });
+    client.on("error", () => undefined);
+    return { client, dispose: () => client.disconnect() };
+  };
+  redisContracts("a given redis by node-redis", byNodeRedis, flush);
+  redisContracts("a given redis by ioredis", byIoRedis, flush);
 });

@@ -9,7 +9,7 @@ export interface RedisServer extends Server {
   readonly url: string;
 }
 
-/** A server without persistence. `TOKENKEEP_REDIS_URL` is not used here: tests stop and pause what they start. */
+/** A server without persistence. What `TOKENKEEP_REDIS_URL` names is tested in `redis.test.ts` alone: others stop what they start. */
 export async function startRedis(
   options: { readonly args?: readonly string[]; readonly password?: string } = {},
 ): Promise<RedisServer> {
