@@ -140,7 +140,8 @@ function namedAdmin(
   { namespace, emit }: NamedStoreOptions,
 ): BlobAdmin {
   async function keyOf(place: Place, name: string): Promise<string | undefined> {
-    if (!place.naming.hides && name.startsWith(hiddenPrefix(namespace))) return undefined;
+    // Not looked at: a backend may keep other things among them. What has moved is found twice for a while.
+    if (!place.naming.hides) return name.startsWith(hiddenPrefix(namespace)) ? undefined : name;
     const stored = await store.get(name);
     if (typeof stored !== "object" || movedFrom(stored)) return undefined;
     const found = await place.keyOf(name, stored);
