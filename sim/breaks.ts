@@ -305,8 +305,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "tiers/two-tier.ts",
-        find: 'if (stored !== "unchanged") return accept',
-        replace: 'if (stored !== "unchanged" && !held) return accept',
+        find: 'if (stored !== "unchanged") {',
+        replace: 'if (stored !== "unchanged" && !held) {',
       },
     ],
   },
@@ -317,6 +317,47 @@ const BREAKS: Readonly<Record<string, Break>> = {
         file: "tiers/retain.ts",
         find: "      void touch(key, entry, lifetime.ttlMs);\n",
         replace: "      void touch;\n",
+      },
+    ],
+  },
+  "renewal in the background": {
+    about: "whoever comes when a token should be renewed waits for it",
+    rewrites: [
+      {
+        file: "client/answer.ts",
+        find: "if (hit.due) requestEarlyRefresh(context, flow, leased(context, flow));\n    return Promise.resolve(hit.result);",
+        replace:
+          "const record = context.parts.partitions.peek(flow.partition);\n" +
+          '    const state = { status: "present", record, level: "L1" };\n' +
+          "    if (!hit.due) return Promise.resolve(hit.result);\n" +
+          "    const guard = () => Promise.resolve();\n" +
+          "    return leased(context, flow).ask({ state, guard }).then(() => hit.result);",
+      },
+    ],
+  },
+  "one renewal ahead of time": {
+    about: "everybody who sees that a token should be renewed does so",
+    rewrites: [
+      {
+        file: "partitions/lease.ts",
+        find: 'if (asked.status !== "held") return undefined;',
+        replace: 'if (asked.status !== "held") return (await leased.recheck()) ?? leased.work(free);',
+      },
+    ],
+  },
+  "memory of refusals": {
+    about: "what the provider has refused is asked for again at once",
+    rewrites: [
+      { file: "msal/failure-memory.ts", find: "      if (holds) {", replace: "      if (holds && !url) {" },
+    ],
+  },
+  "trial after a refusal": {
+    about: "what the provider has refused once is never asked for again",
+    rewrites: [
+      {
+        file: "msal/failure-memory.ts",
+        find: "failure.isTried || failure.untilMs > runtime.monotonicNow()",
+        replace: "failure.isTried || failure.untilMs > 0",
       },
     ],
   },

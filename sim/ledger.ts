@@ -18,6 +18,8 @@ export interface AccessTokenFacts {
   readonly family: Family | undefined;
   readonly issuedAt: number;
   readonly expiresAt: number;
+  /** When it should be renewed. */
+  readonly refreshAt: number;
   /** Bare scopes behind the audience, or the roles of an application's token. */
   readonly scopes: readonly string[];
   readonly tenantId: string;
@@ -106,6 +108,7 @@ export function createLedger(userOf: (oid: string) => string | undefined): Ledge
         family,
         issuedAt,
         expiresAt: issuedAt + (claims.exp - claims.iat) * 1000,
+        refreshAt: issuedAt + Number(body["refresh_in"] ?? Infinity) * 1000,
         scopes: (claims.scp?.split(" ") ?? claims.roles ?? []).map((scope) => `${claims.aud}/${scope}`),
         tenantId: claims.tid,
         clientId: claims.azp,

@@ -36,6 +36,7 @@ export interface Operation {
   accessToken?: string;
   account?: AccountRef | undefined;
   saved?: boolean;
+  nearExpiry?: boolean;
   fromCache?: boolean;
   cacheLevel?: "none" | "L1" | "L2" | "stale";
   error?: unknown;
@@ -46,7 +47,17 @@ export interface Operation {
 
 /** One request that reached the identity provider. */
 export interface ProviderCall {
+  /** When it arrived, virtual ms. */
   readonly at: number;
+  readonly sentAt: number;
+  /** When the answer was there; undefined until then, and if it never was. */
+  receivedAt: number | undefined;
+  /** How long the provider has asked to be left alone, ms; 0 if it has not. */
+  retryAfterMs: number;
+  /** The same for two requests that ask for the same with the same. */
+  readonly name: string;
+  /** Who asks which endpoint. */
+  readonly client: string;
   readonly grant: string;
   readonly process: Process;
   readonly operation: Operation | undefined;

@@ -119,6 +119,7 @@ export function createOperations(world: World): Operations {
     operation.accessToken = result.accessToken;
     operation.account = result.account ?? undefined;
     operation.saved = result.metadata.saved;
+    operation.nearExpiry = result.metadata.nearExpiry;
     operation.fromCache = result.metadata.tokenSource === "cache";
     operation.cacheLevel = result.metadata.cacheLevel;
     const name = world.ledger.access(result.accessToken)?.name ?? "unknown token";

@@ -32,7 +32,10 @@ export const FAULT_KINDS = [
 /** What befalls keys and sealed records; drawn apart from the others. */
 type KeyFaultKind = "key-rotation" | "keys-fail" | "tamper" | "key-id";
 
-export type FaultKind = (typeof FAULT_KINDS)[number] | KeyFaultKind;
+/** What the provider no longer takes; drawn apart from the others. */
+type ProviderFaultKind = "secret";
+
+export type FaultKind = (typeof FAULT_KINDS)[number] | KeyFaultKind | ProviderFaultKind;
 
 /** How keys are turned over. */
 export interface KeyProfile {
@@ -67,6 +70,10 @@ export interface Profile {
   readonly keys: KeyProfile | undefined;
   /** Somebody without a key writes to the store. */
   readonly tampers: boolean;
+  /** How long before a token should be renewed, s; undefined: the provider does not say. */
+  readonly refreshInSeconds: number | undefined;
+  /** The applications' secrets are replaced at the provider now and then, and for a while nobody has told them. */
+  readonly losesSecret: boolean;
 }
 
 /** So short that a record which is only read must be kept by that, or is gone within a run. */
@@ -108,6 +115,16 @@ export function profileOf(seed: number): Profile {
     perCall: prng.pick([0, 0.01, 0.05]),
     revokes: prng.chance(0.3),
     ...keysOf(seed),
+    ...aheadOf(seed),
+  };
+}
+
+/** Of what a provider asks for, and what is remembered of its refusals: a stream of its own again. */
+function aheadOf(seed: number): Pick<Profile, "refreshInSeconds" | "losesSecret"> {
+  const prng = createPrng(seed, "provider profile");
+  return {
+    refreshInSeconds: prng.chance(0.4) ? prng.pick([20, 60, 200]) : undefined,
+    losesSecret: prng.chance(0.2),
   };
 }
 

@@ -21,7 +21,10 @@ export function createProvider(world: Pick<World, "scheduler" | "prng" | "profil
       runtime: createWorldRuntime(world.scheduler, world.prng),
       signingKeyPem: signingKeyPem(),
       refreshTokens: profile.refreshTokens,
-      lifetimes: { accessTokenSeconds: profile.accessTokenSeconds },
+      lifetimes: {
+        accessTokenSeconds: profile.accessTokenSeconds,
+        ...(profile.refreshInSeconds !== undefined && { refreshInSeconds: profile.refreshInSeconds }),
+      },
     }),
   };
 }
@@ -37,32 +40,46 @@ export function createProviderLink(world: World, process: Process, remote: Remot
     const grant = grantOf(params);
     // Drawn at the sender's, like every other fault of a call.
     const fault = world.faults.plan("provider").provider;
-    return remote("provider", `asks ${grant}${operation ? ` for #${operation.id}` : ""}`, async () => {
-      const call: ProviderCall = {
-        at: world.scheduler.nowMs,
-        grant,
-        process,
-        operation,
-        refreshToken: params.get("refresh_token") ?? undefined,
-        claims: params.has("claims"),
-        scope: params.get("scope") ?? "",
-        outcome: "pending",
-        delivered: true,
-      };
-      if (fault) fail(call, fault);
-      if (!fault || fault === "lost-answer") world.ledger.asked(call);
-      try {
-        return await network.sendPostRequestAsync<T>(url, options as never).then((answer) => {
-          note(call, answer);
-          return answer;
-        });
-      } catch (error) {
-        // The answer is lost, but not what the provider did: what it issued exists now.
-        call.outcome = fault ?? "broken";
-        world.checker.providerAnswered(call);
-        throw error;
-      }
-    });
+    const sentAt = world.scheduler.nowMs;
+    let sent: ProviderCall | undefined;
+    const answer = await remote(
+      "provider",
+      `asks ${grant}${operation ? ` for #${operation.id}` : ""}`,
+      async () => {
+        const call: ProviderCall = {
+          at: world.scheduler.nowMs,
+          sentAt,
+          receivedAt: undefined,
+          retryAfterMs: 0,
+          name: nameOf(url, params),
+          client: `${new URL(url).pathname} ${params.get("client_id")}`,
+          grant,
+          process,
+          operation,
+          refreshToken: params.get("refresh_token") ?? undefined,
+          claims: params.has("claims"),
+          scope: params.get("scope") ?? "",
+          outcome: "pending",
+          delivered: true,
+        };
+        sent = call;
+        if (fault) fail(call, fault);
+        if (!fault || fault === "lost-answer") world.ledger.asked(call);
+        try {
+          return await network.sendPostRequestAsync<T>(url, options as never).then((answer) => {
+            note(call, answer);
+            return answer;
+          });
+        } catch (error) {
+          // The answer is lost, but not what the provider did: what it issued exists now.
+          call.outcome = fault ?? "broken";
+          world.checker.providerAnswered(call);
+          throw error;
+        }
+      },
+    );
+    if (sent) sent.receivedAt = world.scheduler.nowMs;
+    return answer;
   }
 
   function fail(call: ProviderCall, fault: "429" | "500" | "503" | "reset" | "lost-answer"): void {
@@ -82,6 +99,7 @@ export function createProviderLink(world: World, process: Process, remote: Remot
   function note<T>(call: ProviderCall, answer: NetworkResponse<T>): void {
     const body = answer.body as Readonly<Record<string, unknown>>;
     call.outcome = answer.status === 200 ? "ok" : String(body["error"]);
+    call.retryAfterMs = Number(answer.headers["retry-after"] ?? 0) * 1000;
     if (answer.status === 200) world.ledger.issued(call, body, call.at);
     const { ledger, history } = world;
     const used = call.refreshToken && ledger.refresh(call.refreshToken)?.name;
@@ -99,6 +117,12 @@ export function createProviderLink(world: World, process: Process, remote: Remot
       remote("provider", "asks for metadata", () => network.sendGetRequestAsync(url, options as never)),
     sendPostRequestAsync: post,
   };
+}
+
+/** What makes two requests the same. */
+function nameOf(url: string, params: URLSearchParams): string {
+  const fields = ["client_id", "grant_type", "refresh_token", "assertion", "scope", "claims"];
+  return JSON.stringify([new URL(url).pathname, ...fields.map((field) => params.get(field))]);
 }
 
 /** MSAL puts it into the query or into the body, depending on the grant. */

@@ -1,5 +1,6 @@
 /** Short scenes in which several things come together that seldom meet by chance. */
 import { RESOURCES, SIGN_IN_SCOPES } from "./cast.ts";
+import type { Prng } from "./prng.ts";
 import type { Machine, Process } from "./process.ts";
 import type { World } from "./world.ts";
 
@@ -142,6 +143,26 @@ export function comeBack(world: World, slowProvider: (forMs: number) => void): v
     operations.silent(process, user, { kind: "force", scopes: prng.pick(RESOURCES) }),
   );
   at(50, first + 1, (process) => operations.signIn(process, user));
+}
+
+/**
+ * Everybody asks for one token at the moment when it should be renewed, and the provider takes its time: one of them
+ * renews it, and nobody waits.
+ */
+export function meetAhead(world: World, prng: Prng, refreshInSeconds: number): void {
+  const { scheduler, operations, machines, profile, weather } = world;
+  const user = operations.pickUser(prng);
+  const scopes = prng.pick(RESOURCES);
+  const dueMs = refreshInSeconds * 1_000 + 2 * profile.maxSkewMs + 2_000;
+  scheduler.after(dueMs - 1, undefined, () => weather.slowProvider(1_500));
+  for (const machine of machines) {
+    for (const delayMs of [0, dueMs + prng.wait(4)]) {
+      scheduler.after(delayMs, undefined, () => {
+        const { process } = machine;
+        if (process && !process.draining) operations.silent(process, user, { kind: "silent", scopes });
+      });
+    }
+  }
 }
 
 /** The user's administrator ends all their sign-ins, while somebody acts for them and they sign in again. */

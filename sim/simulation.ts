@@ -14,6 +14,7 @@ import { createKeeper, rekey } from "./keys.ts";
 import { createProvider } from "./provider.ts";
 import { createScheduler } from "./scheduler.ts";
 import { createSimulatedStore } from "./store.ts";
+import { createSecrets } from "./secrets.ts";
 import { createTamperer } from "./tamper.ts";
 import { createWeather } from "./weather.ts";
 import { startWorkload } from "./workload.ts";
@@ -59,6 +60,7 @@ export async function simulate(options: RunOptions): Promise<RunResult> {
     const workload = startWorkload(world);
     world.weather.begin(world);
     world.tamperer.begin(world);
+    world.secrets.begin(world);
     while (scheduler.steps < options.steps && !checker.violation) await scheduler.step();
     workload.stop();
     await rest(world);
@@ -85,6 +87,7 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     network: stream("network"),
     bytes: stream("bytes"),
     keys: stream("keys"),
+    secrets: stream("secrets"),
   };
   const scheduler = createScheduler();
   const nowMs = (): number => scheduler.nowMs;
@@ -113,6 +116,7 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     weather: createWeather(),
     keeper: createKeeper(),
     tamperer: createTamperer(),
+    secrets: createSecrets(),
     store: createSimulatedStore({
       nowMs: wallMs,
       observer: checker.store,
@@ -149,11 +153,16 @@ async function rest(world: World): Promise<void> {
   faults.heal();
   world.keeper.heal();
   world.tamperer.heal();
+  world.secrets.heal();
   store.full = false;
   await settle(world);
   for (const process of world.processes()) {
     for (const user of operations.users) {
       operations.silent(process, user, { kind: "silent", scopes: SIGN_IN_SCOPES });
+      // What memory answers does not show that the provider is asked again.
+      if (world.profile.losesSecret) {
+        operations.silent(process, user, { kind: "force", scopes: SIGN_IN_SCOPES });
+      }
     }
   }
   await settle(world);
@@ -186,7 +195,14 @@ async function settle(world: World): Promise<void> {
 function describeProfile({ profile }: World): string {
   const { keys, tampers } = profile;
   const hasty = keys?.isHasty ? "hastily " : "";
-  const about = [keys && `keys are ${hasty}turned over`, tampers && "records are tampered with"];
+  const { refreshInSeconds, losesSecret } = profile;
+  const ahead = refreshInSeconds !== undefined && `tokens should be renewed after ${refreshInSeconds} s`;
+  const about = [
+    ahead,
+    losesSecret && "secrets are replaced",
+    keys && `keys are ${hasty}turned over`,
+    tampers && "records are tampered with",
+  ];
   const more = about.filter(Boolean).map((text) => `, ${text}`);
   const { seed, roles, users, refreshTokens, faults, maxSkewMs, perCall } = profile;
   return (

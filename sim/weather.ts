@@ -11,6 +11,8 @@ export interface Weather {
   isDeaf(machine: number): boolean;
   /** How much longer than usual a request to the provider is on its way, ms. */
   providerLagMs(): number;
+  /** Lets requests to the provider that are sent from now on take longer, for so long. */
+  slowProvider(forMs: number): void;
   /** Ends everything that lasts. */
   heal(): void;
   /** Lets disturbances come until healed. */
@@ -40,6 +42,10 @@ export function createWeather(): Weather {
   let nowMs = (): number => 0;
   let healed = false;
 
+  function slowProvider(forMs: number): void {
+    slowProviderUntil = Math.max(slowProviderUntil, nowMs() + forMs);
+  }
+
   function begin(world: World): void {
     const { scheduler, profile } = world;
     const prng = world.prng.weather;
@@ -51,7 +57,7 @@ export function createWeather(): Weather {
         if (possible.length > 0) strike(world, prng.pick(possible));
         if (profile.revokes && prng.chance(0.3)) {
           if (prng.chance(0.5)) revoke(world);
-          else comeBack(world, (forMs) => (slowProviderUntil = scheduler.nowMs + forMs));
+          else comeBack(world, slowProvider);
         }
         if (prng.chance(0.1)) tryMemory(world, prng.pick(world.machines), deaf);
         again();
@@ -133,6 +139,7 @@ export function createWeather(): Weather {
     isUnreachable: (machine) => !healed && nowMs() < Math.max(downUntil, cutOff.get(machine) ?? 0),
     isDeaf: (machine) => !healed && nowMs() < (deaf.get(machine) ?? 0),
     providerLagMs: () => (!healed && nowMs() < slowProviderUntil ? 400 : 0),
+    slowProvider,
     begin,
     heal() {
       healed = true;

@@ -11,6 +11,7 @@ import type { Machine, Process } from "./process.ts";
 import type { Profile } from "./profile.ts";
 import type { Provider } from "./provider.ts";
 import type { Scheduler } from "./scheduler.ts";
+import type { Secrets } from "./secrets.ts";
 import type { SimulatedStore } from "./store.ts";
 import type { Tamperer } from "./tamper.ts";
 import type { Weather } from "./weather.ts";
@@ -26,6 +27,8 @@ export interface World {
     readonly network: Prng;
     /** Keys, versions, tokens. */
     readonly bytes: Prng;
+    /** When secrets are replaced. */
+    readonly secrets: Prng;
     /** Rotations, and who tampers with records. */
     readonly keys: Prng;
   };
@@ -35,6 +38,7 @@ export interface World {
   readonly weather: Weather;
   readonly keeper: Keeper;
   readonly tamperer: Tamperer;
+  readonly secrets: Secrets;
   readonly store: SimulatedStore;
   readonly provider: Provider;
   readonly ledger: Ledger;

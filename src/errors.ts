@@ -34,6 +34,8 @@ export type ErrorCode =
   | "ERR_ACCOUNT_MISSING"
   /** The account was signed out everywhere after this assertion had been issued. */
   | "ERR_SIGNED_OUT"
+  /** The application does not serve the tenant of that account (`tenants`). */
+  | "ERR_TENANT_NOT_ALLOWED"
   /** No long-running process goes by that key: never started, stopped, signed out everywhere, or expired. */
   | "ERR_PROCESS_UNKNOWN"
   /** An authorization code has been redeemed already, or is being redeemed, by another process. */

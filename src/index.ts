@@ -37,6 +37,8 @@ export { claimsChallenge } from "./client/claims-challenge.ts";
 export { appPartition, oboPartition, userPartition } from "./client/partitions.ts";
 export type { PartitionOwner } from "./client/partitions.ts";
 export type { Partition, PartitionKind } from "./partitions/partition.ts";
+export type { PurgeTenantOptions, PurgeTenantResult } from "./partitions/purge-tenant.ts";
+export type { AllowedTenants } from "./client/tenants.ts";
 export type { RekeyOptions, RekeyProgress, RekeyResult } from "./partitions/rekey.ts";
 export type { NameKey } from "./names/naming.ts";
 export type { Retention } from "./partitions/retention.ts";

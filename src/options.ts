@@ -9,6 +9,7 @@ import {
   checkOptionNames,
   MAX_TIMER_MS,
 } from "./checks.ts";
+import type { Compression } from "./envelope/compression.ts";
 import type { KeyRing } from "./envelope/key-ring.ts";
 import { isReloading } from "./envelope/reloading-keys.ts";
 import type { ReloadingKeys } from "./envelope/reloading-keys.ts";
@@ -42,6 +43,12 @@ export interface TokenCacheOptions<Properties = unknown> {
   readonly acceptPlaintextUntil?: Date | number;
   /** Prefix of every key in the store, like Redis `InstanceName`: apps that share a backend differ in it. Default `tokenkeep`. */
   readonly namespace?: string;
+  /**
+   * Makes records from 4 KB on smaller before they are sealed. `"auto"`: zstd where this Node has it (22.15), else
+   * deflate; a Node without zstd does not open what one with it wrote. `"deflate"`: what every Node opens.
+   * Default `"off"`.
+   */
+  readonly compression?: Compression;
   /**
    * Keeps names out of the store: keys of records, leases, messages and activity rows become HMACs under a key of
    * their own, and what else would name somebody is sealed. Needs `keys`. Default: names stand in clear.
@@ -134,6 +141,7 @@ export interface ResolvedOptions {
   readonly keys: KeyRing | ReloadingKeys | "unsealed";
   readonly acceptPlaintextUntilMs: number | undefined;
   readonly namespace: string;
+  readonly compression: Compression;
   readonly names: NameKeys | undefined;
   readonly l1MaxBytes: number | false;
   readonly coherenceBoundMs: number;
@@ -170,6 +178,7 @@ const KNOWN_OPTIONS = new Set([
   "keys",
   "acceptPlaintextUntil",
   "namespace",
+  "compression",
   "names",
   "l1",
   "coherenceBoundMs",
@@ -206,6 +215,7 @@ export function resolveOptions<P>(options: TokenCacheOptions<P>): ResolvedOption
     keys: checkedKeys(options),
     acceptPlaintextUntilMs: checkedPlaintext(options),
     namespace: checkedNamespace(options.namespace),
+    compression: checkedChoice(options.compression, "compression", ["off", "auto", "deflate"]),
     names: checkedNames(options),
     l1MaxBytes: checkedL1(options),
     ...checkedFreshness(options),

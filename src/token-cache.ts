@@ -30,6 +30,7 @@ import { rekey, type RekeyOptions, type RekeyResult } from "./partitions/rekey.t
 import { createRecordCodec } from "./partitions/codec.ts";
 import type { RefreshTokenMode } from "./partitions/lease.ts";
 import { partitionFromId, type Partition } from "./partitions/partition.ts";
+import { purgeTenant, type PurgeTenantOptions, type PurgeTenantResult } from "./partitions/purge-tenant.ts";
 import { createPartitions, type Partitions } from "./partitions/partitions.ts";
 import type { PartitionRecord } from "./partitions/record.ts";
 import { createSpill, type Spill } from "./partitions/spill.ts";
@@ -120,6 +121,14 @@ export interface TokenCache<Properties = unknown> {
    */
   purgeExpired(): Promise<{ readonly records: number; readonly accounts: number }>;
   /**
+   * Ends every account of a tenant whose activity row names it, on every node, as `signOutEverywhere` does: for a
+   * customer who leaves. Keep the tenant's users from signing in first (`tenants`). What was done stays done, and
+   * another call goes on with what is left. The application's own tokens of the tenant stay until they expire.
+   * @returns how many were ended, and how many wait for the store.
+   * @throws retryable `TokenkeepError`
+   */
+  purgeTenant(tenantId: string, options?: PurgeTenantOptions): Promise<PurgeTenantResult>;
+  /**
    * Loads the keys anew at once, e.g. on SIGHUP, where they are such as can be: `reloadingKeys(…)`.
    * @returns whether other keys came of it. @throws what the loading throws, mostly retryable
    * `ERR_KEYS_UNAVAILABLE`; those from before stay in use.
@@ -155,14 +164,17 @@ export function createTokenCache<Properties = unknown>(
   const { runtime } = given;
   const emit = createEmit(given.onEvent);
   const liveRing = isReloading(given.keys) ? createLiveRing(given.keys, { runtime, emit }) : undefined;
-  const sealer = createSealer(liveRing ?? (given.keys as KeyRing | "unsealed"), runtime);
+  const keys = liveRing ?? (given.keys as KeyRing | "unsealed");
+  const sealer = createSealer(keys, runtime);
   const resolved = withNames(given, sealer, emit);
   const { store = memoryStore({ runtime }) } = resolved;
   const { acceptPlaintextUntilMs: untilMs = 0 } = resolved;
   const acceptsPlaintext = untilMs > runtime.now();
   if (!sealer.sealed && resolved.store) emit({ type: "unsealed" });
   if (acceptsPlaintext) emit({ type: "plaintext-accepted", untilMs });
-  const atRest = acceptsPlaintext ? acceptingPlaintext(sealer, untilMs, runtime) : sealer;
+  // What browsers carry is neither packed nor taken in clear.
+  const packing = createSealer(keys, runtime, { compression: given.compression });
+  const atRest = acceptsPlaintext ? acceptingPlaintext(packing, untilMs, runtime) : packing;
   const parts = createParts(resolved, store, { sealer, atRest }, emit);
   liveRing?.start();
   let closing: Promise<{ readonly lost: number }> | undefined;
@@ -196,6 +208,10 @@ export function createTokenCache<Properties = unknown>(
     async purgeExpired() {
       const records = await open().purgeRecords();
       return { records, accounts: await open().activity.tidy(isGoneFor(open())) };
+    },
+    purgeTenant(tenantId, options = {}) {
+      const { partitions, activity: index, run } = open();
+      return run(() => purgeTenant({ partitions, namespace: resolved.namespace, index }, tenantId, options));
     },
     async reloadKeys() {
       open();

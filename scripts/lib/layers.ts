@@ -28,7 +28,11 @@ export const LAYERS: readonly Layer[] = [
   { name: "store", imports: GROUND, packages: [] },
   { name: "telemetry", imports: GROUND, packages: ["node:crypto"] },
   // Of telemetry only the names of the reasons why something does not open.
-  { name: "envelope", imports: [...GROUND, "telemetry"], packages: ["node:crypto", "node:fs", "node:util"] },
+  {
+    name: "envelope",
+    imports: [...GROUND, "telemetry"],
+    packages: ["node:crypto", "node:fs", "node:util", "node:zlib"],
+  },
   // Neither crypto nor MSAL: it is given a function that decodes.
   {
     name: "tiers",

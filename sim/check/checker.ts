@@ -7,6 +7,7 @@ import { checkAnswer } from "./answers.ts";
 import { createBook, type Book, type Violation } from "./book.ts";
 import { checkBenched } from "./benched.ts";
 import { checkFailure } from "./failures.ts";
+import { checkNotAwaited, checkRemembered } from "./provider.ts";
 import { checkEnd } from "./finale.ts";
 import { checkProviderCall } from "./refreshes.ts";
 import { checkExpired } from "./retention.ts";
@@ -46,9 +47,13 @@ export function createChecker(world: () => World): Checker {
     ended(operation) {
       if (operation.state === "failed") return checkFailure(book(), operation);
       checkAnswer(book(), operation);
+      checkNotAwaited(book(), operation);
       checkStaleness(book(), operation);
     },
-    providerAnswered: (call) => checkProviderCall(book(), call),
+    providerAnswered(call) {
+      checkProviderCall(book(), call);
+      checkRemembered(book(), call);
+    },
     benched: (row) => checkBenched(book(), row),
     assertionUsed: (assertion, user) => book().noteAssertion(assertion, user),
     broken: (rule, text) => book().fail(rule, text),

@@ -20,6 +20,9 @@ const NETWORK: ReadonlySet<string> = new Set([
   "service_unavailable",
 ]);
 
+/** A refused credential is tried again after a pause that doubles: no longer than it was wrong, and a little. */
+const SECRET_AFTERMATH_MS = 60_000;
+
 export function checkFailure(book: Book, operation: Operation): void {
   const { error } = operation;
   const text = `${nameOf(operation)} failed: ${describeError(error)}`;
@@ -27,6 +30,9 @@ export function checkFailure(book: Book, operation: Operation): void {
   if (error instanceof TokenkeepError) return checkOwnError(book, operation, error, text);
   if (typeof code === "string" && CHALLENGES.has(code)) return checkChallenge(book, operation, text);
   if (typeof code === "string" && NETWORK.has(code) && wasTroubled(book, operation)) return;
+  if (code === "invalid_client" && book.world.secrets.wereWrongSince(operation.begin - SECRET_AFTERMATH_MS)) {
+    return;
+  }
   // `accounts()` passes on what the store throws.
   if (operation.kind === "accounts" && wasTroubled(book, operation)) return;
   book.fail("failure", text);

@@ -45,7 +45,8 @@ function checkNeeded(book: Book, call: ProviderCall): void {
   const facts = ledger.access(earlier?.accessToken ?? "");
   const by = earlier?.operation;
   if (!facts || !by) return;
-  const stillGood = facts.expiresAt - 300_000 - 2 * profile.maxSkewMs - 2_000 > call.at;
+  const clearly = call.at + 2 * profile.maxSkewMs + 2_000;
+  const stillGood = facts.expiresAt - 300_000 > clearly && facts.refreshAt > clearly;
   const excused =
     !stillGood ||
     (by.saved !== true && by.state !== "running") ||

@@ -43,6 +43,6 @@ function textOf(account: AccountRef, field: Exclude<keyof AccountRef, "homeAccou
 }
 
 /** A tenant may be named by a domain; then only the provider knows its id, and MSAL's own rule must do. */
-function isTenantId(tenant: string): boolean {
+export function isTenantId(tenant: string): boolean {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(tenant);
 }

@@ -11,6 +11,7 @@ import { createAuthorityReader, createUserPartitions, type ClientContext } from 
 import { createEarlyRefreshes } from "./early-refresh.ts";
 import { createCacheAnswers } from "./lookup.ts";
 import { createSubjects } from "./subjects.ts";
+import { createTenantGate, type AllowedTenants } from "./tenants.ts";
 
 const REMEMBERED_OUTAGES = 1_000;
 
@@ -21,6 +22,7 @@ interface ResolvedClient {
   readonly role: ClientRole;
   readonly requestTimeoutMs: number;
   readonly serveNearExpiry: boolean;
+  readonly tenants?: AllowedTenants;
 }
 
 /** @throws {OptionsError} if the authority cannot be read */
@@ -43,6 +45,7 @@ export function createClientContext<C extends MsalClient>(
     leases: createClientLeases(parts, requestTimeoutMs),
     earlyRefreshes: createEarlyRefreshes(parts.runtime, parts.run),
     serveNearExpiry: resolved.serveNearExpiry,
+    tenantGate: createTenantGate(resolved.tenants),
     outages: new LRUCache({ max: REMEMBERED_OUTAGES }),
   };
   context.authority({});

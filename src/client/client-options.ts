@@ -13,6 +13,7 @@ import { OptionsError } from "../errors.ts";
 import { DEFAULT_REQUEST_TIMEOUT_MS } from "../msal/client-settings.ts";
 import type { Configuration } from "../msal/types.ts";
 import type { ConfidentialClientOptions } from "./confidential-client.ts";
+import { checkTenants } from "./tenants.ts";
 import type { PublicClientOptions } from "./public-client.ts";
 
 type Auth = Configuration["auth"];
@@ -24,6 +25,7 @@ const SHARED_OPTIONS = [
   "tokenCache",
   "requestTimeoutMs",
   "serveNearExpiry",
+  "tenants",
 ] as const;
 const CONFIDENTIAL_OPTIONS = new Set<string>([...SHARED_OPTIONS, "role"]);
 const PUBLIC_OPTIONS = new Set<string>(SHARED_OPTIONS);
@@ -81,6 +83,7 @@ function checkShared(options: SharedOptions, known: ReadonlySet<string>, owner: 
   checkAuth(options.auth);
   checkSystem(options.system);
   if (options.telemetry !== undefined) checkObject(options.telemetry, "telemetry");
+  checkTenants(options.tenants);
   if (typeof options.tokenCache?.accounts !== "function") {
     throw new OptionsError("tokenCache", "is missing: pass what createTokenCache(…) returns");
   }

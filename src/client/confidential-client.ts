@@ -39,6 +39,7 @@ import { acquireTokenOnBehalfOf } from "./on-behalf-of.ts";
 import type { TokenResult } from "./result.ts";
 import { removeAccount, signOutEverywhere } from "./sign-out.ts";
 import { acquireTokenSilent } from "./silent.ts";
+import type { AllowedTenants } from "./tenants.ts";
 
 /** What {@link createConfidentialClient} is made from: MSAL's configuration, and `tokenCache` for its `cache`. */
 export interface ConfidentialClientOptions {
@@ -63,6 +64,11 @@ export interface ConfidentialClientOptions {
    * `metadata.nearExpiry`.
    */
   readonly serveNearExpiry?: boolean;
+  /**
+   * The tenants whose users are served: ids, or a function that decides. Asked before anything of a user is stored, with
+   * the tenant that the token is for; not for each answer from the cache. Default: every tenant that the provider does.
+   */
+  readonly tenants?: AllowedTenants;
 }
 
 /**

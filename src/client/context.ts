@@ -19,6 +19,7 @@ import type { CacheParts } from "../token-cache.ts";
 import type { EarlyRefreshes } from "./early-refresh.ts";
 import type { CacheAnswers } from "./lookup.ts";
 import type { Subjects } from "./subjects.ts";
+import type { TenantGate } from "./tenants.ts";
 
 /** What every flow of one client works with. */
 export interface ClientContext<C extends MsalClient = MsalClient> {
@@ -37,6 +38,8 @@ export interface ClientContext<C extends MsalClient = MsalClient> {
   readonly earlyRefreshes: EarlyRefreshes;
   /** Whether a token in its last minutes answers where the provider does not. */
   readonly serveNearExpiry: boolean;
+  /** Asked before anything of a user is stored; absent: everybody is served. */
+  readonly tenantGate: TenantGate | undefined;
   /** Authorities that have just failed, and until when they count as down (monotonic, ms). */
   readonly outages: LRUCache<string, number>;
 }

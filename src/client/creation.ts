@@ -112,6 +112,7 @@ export async function create<C extends MsalClient>(
     );
   }
   const { account } = result;
+  await context.tenantGate?.(account);
   const mine = outcome.saved;
   const answeredAt = runtime.monotonicNow();
   const saved = mine && (await run(() => keep(context, request, account, mine)));

@@ -43,6 +43,7 @@ export async function initiateLongRunningProcess(
   if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: request.scopes });
   const { result, saved: mine, trace } = outcome;
   if (!result?.account?.homeAccountId || !mine) throw accountMissing();
+  await context.tenantGate?.(result.account);
   const owned: Partition = { ...partition, homeAccountId: result.account.homeAccountId };
   const saved = await keep(context, owned, { request, account: result.account, mine, before, key });
   return {

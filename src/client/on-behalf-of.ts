@@ -98,6 +98,7 @@ async function exchange(
   );
   if (!outcome.ok) throw acquisitionError(outcome.error, outcome.trace, { scopes: obo.request.scopes });
   const { result, saved: mine, trace } = outcome;
+  if (result?.account && !result.fromCache) await context.tenantGate?.(result.account);
   const saved =
     mine && result ? await inCache(context, obo, () => keep(context, obo, state, result, mine)) : undefined;
   return result && withMetadata(result, trace, reason, saved);

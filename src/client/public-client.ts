@@ -31,6 +31,7 @@ import { observed } from "./observed.ts";
 import type { TokenResult } from "./result.ts";
 import { removeAccount } from "./sign-out.ts";
 import { acquireTokenSilent } from "./silent.ts";
+import type { AllowedTenants } from "./tenants.ts";
 import { acquireTokenByDeviceCode, acquireTokenInteractive } from "./with-person.ts";
 
 /** What {@link createPublicClient} is made from: MSAL's configuration, and `tokenCache` for its `cache`. */
@@ -51,6 +52,11 @@ export interface PublicClientOptions {
    * `metadata.nearExpiry`.
    */
   readonly serveNearExpiry?: boolean;
+  /**
+   * The tenants whose users are served: ids, or a function that decides. Asked before anything of a user is stored, with
+   * the tenant that the token is for; not for each answer from the cache. Default: every tenant that the provider does.
+   */
+  readonly tenants?: AllowedTenants;
 }
 
 /**

@@ -3,6 +3,7 @@ import { isRefreshTokenDead, isRefreshTokenRefused } from "../activity/outcome.t
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
 import { fingerprint } from "../blob/provenance.ts";
 import { TokenkeepError } from "../errors.ts";
+import { isTenantId } from "./account.ts";
 import { acquisitionError } from "../msal/acquisition-error.ts";
 import { assertOwnAccount, assertOwnEntries, ownedBy } from "../msal/ownership.ts";
 import { runOperation } from "../msal/operation.ts";
@@ -26,6 +27,9 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
   const base = state.status === "present" ? state : undefined;
   const used = credentialOf(context, base?.record, silent.account);
   const request = { ...silent.request, account: silent.account };
+  const asked = { ...silent.account, tenantId: silent.search.realm };
+  // Before the refresh token is spent, where it is known by then which tenant the token will be for.
+  if (isTenantId(asked.tenantId)) await context.tenantGate?.(asked);
   const outcome = await runOperation(
     context.settings(),
     base?.record.blob,
@@ -33,7 +37,11 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
     guard,
   );
   renewal.trace?.(outcome.trace);
-  if (outcome.ok) assertOwnAccount(silent.partition, outcome.result.account);
+  if (outcome.ok) {
+    const { account } = outcome.result;
+    assertOwnAccount(silent.partition, account);
+    if (account && account.tenantId !== asked.tenantId) await context.tenantGate?.(account);
+  }
   const { saved: mine } = outcome;
   const saved = mine && (await inCache(context, silent, () => store(context, silent, state, mine)));
   if (!outcome.ok) {

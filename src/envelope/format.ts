@@ -6,7 +6,7 @@
  *      0       3  magic "TKE"
  *      3       1  format version, 1
  *      4       1  suite, 1
- *      5       1  flags, 0
+ *      5       1  flags: what was done to the text before it was sealed; 0 nothing, 2 deflate, 4 zstd
  *      6       1  length n of the key id, 1 to 32
  *      7       n  key id, characters of [A-Za-z0-9._-]
  *    7+n      32  salt
@@ -19,7 +19,11 @@
 /** The format version and the suite that this release writes and reads. */
 const FORMAT_VERSION = 1;
 const SUITE = 1;
-const FLAGS = 0;
+/** Nothing was done to the text. */
+export const PLAIN = 0;
+/** It was packed: see `compression.ts`. */
+export const DEFLATE = 2;
+export const ZSTD = 4;
 
 export const SALT_BYTES = 32;
 export const COMMITMENT_BYTES = 32;
@@ -67,7 +71,7 @@ export function parseHeader(bytes: Uint8Array): ParsedHeader {
   if (suite === undefined) return refused;
   if (suite !== SUITE) return unsupported;
   if (flags === undefined) return refused;
-  if (flags !== FLAGS) return unsupported;
+  if (flags !== PLAIN && flags !== DEFLATE && flags !== ZSTD) return unsupported;
   if (keyIdLength === undefined) return refused;
 
   const saltOffset = KEY_ID_OFFSET + keyIdLength;
@@ -90,20 +94,20 @@ export function parseHeader(bytes: Uint8Array): ParsedHeader {
 }
 
 /**
- * A new header with this key id, which must satisfy {@link isKeyId}, and salt. Its commitment is zero: it is
+ * A new header with this key id, which must satisfy {@link isKeyId}, salt and flags. Its commitment is zero: it is
  * derived from the rest, and filled in through `header.commitment`.
  */
-export function startHeader(keyId: string, salt: Uint8Array): Header {
+export function startHeader(keyId: string, salt: Uint8Array, flags: number): Header {
   const saltOffset = KEY_ID_OFFSET + keyId.length;
   const commitmentOffset = saltOffset + SALT_BYTES;
   const bytes = Buffer.alloc(commitmentOffset + COMMITMENT_BYTES);
   bytes.set(SEALED_MAGIC, 0);
-  bytes.set([FORMAT_VERSION, SUITE, FLAGS, keyId.length], MAGIC_BYTES);
+  bytes.set([FORMAT_VERSION, SUITE, flags, keyId.length], MAGIC_BYTES);
   bytes.write(keyId, KEY_ID_OFFSET, "latin1");
   bytes.set(salt, saltOffset);
   return {
     suite: SUITE,
-    flags: FLAGS,
+    flags,
     keyId,
     salt: bytes.subarray(saltOffset, commitmentOffset),
     commitment: bytes.subarray(commitmentOffset),

@@ -2,6 +2,7 @@
 import { OptionsError, TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import type { OpenFailureReason } from "../telemetry/events.ts";
+import { canUnpack, pack, systemZstd, unpack, type Compression, type Zstd } from "./compression.ts";
 import type { SealContext } from "./context.ts";
 import { SALT_BYTES, parseHeader, parsePlain, writePlain } from "./format.ts";
 import type { KeyRing } from "./key-ring.ts";
@@ -14,7 +15,7 @@ export type { SealContext } from "./context.ts";
  * What opening came to.
  *
  * - `unknown-key`: sealed under a key id that is not in the ring (or there is no ring). Retryable.
- * - `unsupported`: written by a newer release. Retryable after the upgrade.
+ * - `unsupported`: written by a newer release, or packed by a newer Node. Retryable after the upgrade.
  * - `refused`: everything else, and after the key has been found always this: not sealed, cut short,
  *   changed, sealed for another context, or under another key of the same id. Never says which.
  */
@@ -48,12 +49,27 @@ export interface Sealer {
   openOrAsk(bytes: Uint8Array, context: SealContext): OpenResult | Promise<OpenResult>;
 }
 
+/** How a sealer packs texts. */
+export interface Packing {
+  /** Default `"off"`. */
+  readonly compression?: Compression;
+  /** Default: that of this Node; `false`: there is none. */
+  readonly zstd?: Zstd | false;
+}
+
 /**
- * A sealer with the keys of a ring, or with `"unsealed"` one that keeps everything in clear.
+ * A sealer with the keys of a ring. With `compression` (default `"off"`) it packs longer texts before it seals them,
+ * which fits texts that nobody else can write into; what is packed every sealer opens.
+ *
+ * It has the keys of a ring, or with `"unsealed"` one that keeps everything in clear.
  *
  * Throws {@link OptionsError} where `keys` is neither: there is no default that would leave tokens in clear.
  */
-export function createSealer(keys: KeyRing | LiveKeyRing | "unsealed", runtime: Runtime): Sealer {
+export function createSealer(
+  keys: KeyRing | LiveKeyRing | "unsealed",
+  runtime: Runtime,
+  { compression = "off", zstd = systemZstd }: Packing = {},
+): Sealer {
   if (keys === "unsealed") return plainSealer;
   // Callers without types may hand over anything, above all nothing.
   const ring: Partial<KeyRing> | undefined = keys;
@@ -66,18 +82,25 @@ export function createSealer(keys: KeyRing | LiveKeyRing | "unsealed", runtime: 
   if (keys.find(keys.sealingKeyId) === undefined) {
     throw new OptionsError("keys", "does not have its own sealing key");
   }
-  return ringSealer(keys, runtime);
+  return ringSealer(keys, runtime, { compression, zstd });
 }
 
-function ringSealer(keys: KeyRing | LiveKeyRing, runtime: Runtime): Sealer {
+function ringSealer(
+  keys: KeyRing | LiveKeyRing,
+  runtime: Runtime,
+  { compression, zstd }: Required<Packing>,
+): Sealer {
   function open(bytes: Uint8Array, context: SealContext): OpenResult {
     const parsed = parseHeader(bytes);
     if (!parsed.ok) return parsed;
-    const key = keys.find(parsed.header.keyId);
+    const { header } = parsed;
+    const key = keys.find(header.keyId);
     if (key === undefined) return unknownKey;
-    const plaintext = openSuiteOne(key, parsed.header, bytes, context);
+    if (!canUnpack(header.flags, zstd)) return unsupported;
+    const text = openSuiteOne(key, header, bytes, context);
+    const plaintext = text && unpack(header.flags, text, zstd);
     if (plaintext === undefined) return refused;
-    return { ok: true, plaintext, keyId: parsed.header.keyId };
+    return { ok: true, plaintext, keyId: header.keyId };
   }
 
   /** After the keys have been asked for: once, so that an id that nobody has ends in an answer. */
@@ -95,7 +118,13 @@ function ringSealer(keys: KeyRing | LiveKeyRing, runtime: Runtime): Sealer {
       const keyId = keys.sealingKeyId;
       const key = keys.find(keyId);
       if (key === undefined) throw sealingKeyGone();
-      return sealSuiteOne(key, keyId, runtime.randomBytes(SALT_BYTES), plaintext, context);
+      return sealSuiteOne(
+        key,
+        keyId,
+        runtime.randomBytes(SALT_BYTES),
+        pack(plaintext, compression, zstd),
+        context,
+      );
     },
     open,
     openOrAsk(bytes: Uint8Array, context: SealContext) {
@@ -156,5 +185,6 @@ function openPlain(bytes: Uint8Array): OpenResult {
   return plain.ok ? { ok: true, plaintext: plain.plaintext, keyId: undefined } : plain;
 }
 
+const unsupported = Object.freeze({ ok: false, reason: "unsupported" } as const);
 const unknownKey = Object.freeze({ ok: false, reason: "unknown-key" } as const);
 const refused = Object.freeze({ ok: false, reason: "refused" } as const);

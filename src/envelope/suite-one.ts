@@ -10,6 +10,7 @@ import type { KeyObject } from "node:crypto";
 
 import { associatedData } from "./context.ts";
 import type { SealContext } from "./context.ts";
+import type { PackedText } from "./compression.ts";
 import { COMMITMENT_BYTES, TAG_BYTES, startHeader } from "./format.ts";
 import type { Header } from "./format.ts";
 
@@ -21,23 +22,23 @@ const NONCE_BYTES = 12;
 const NONCE_OFFSET = RECORD_KEY_BYTES + COMMITMENT_BYTES;
 
 /**
- * Seals `plaintext` under `key`, whose id is `keyId`. `salt` must be 32 fresh random bytes: record key and
+ * Seals a text under `key`, whose id is `keyId`. `salt` must be 32 fresh random bytes: record key and
  * nonce follow from it, so a salt used twice is a nonce used twice.
  */
 export function sealSuiteOne(
   key: KeyObject,
   keyId: string,
   salt: Uint8Array,
-  plaintext: Uint8Array,
+  text: PackedText,
   context: SealContext,
 ): Buffer {
-  const header = startHeader(keyId, salt);
+  const header = startHeader(keyId, salt, text.flags);
   const derived = derive(key, header);
   try {
     header.commitment.set(derived.commitment);
     const cipher = createCipheriv(CIPHER, derived.recordKey, derived.nonce, CIPHER_OPTIONS);
     cipher.setAAD(associatedData(header.bytes, context));
-    const ciphertext = cipher.update(plaintext);
+    const ciphertext = cipher.update(text.bytes);
     return Buffer.concat([header.bytes, ciphertext, cipher.final(), cipher.getAuthTag()]);
   } finally {
     derived.all.fill(0);

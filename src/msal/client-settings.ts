@@ -1,12 +1,7 @@
-import {
-  ClientAssertion,
-  ConfidentialClientApplication,
-  CryptoProvider,
-  PublicClientApplication,
-  type Logger,
-} from "@azure/msal-node";
+import { ConfidentialClientApplication, PublicClientApplication, type Logger } from "@azure/msal-node";
 import type { Runtime } from "../runtime.ts";
 import type { FailureMemory } from "./failure-memory.ts";
+import { withMemoisedAssertion } from "./client-assertion.ts";
 import { createSharedNetwork } from "./network.ts";
 import type { OperationSettings } from "./operation.ts";
 import { createFetchTransport } from "./transport.ts";
@@ -82,7 +77,7 @@ function createSettings<C extends MsalClient>(
     options.system?.networkClient ??
     createFetchTransport(runtime, options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS);
   let settings: OperationSettings<C> = {
-    auth: withMemoisedAssertion(options.auth),
+    auth: withMemoisedAssertion(options.auth, runtime),
     system: options.system,
     telemetry: options.telemetry,
     network: createSharedNetwork(transport, runtime, failures),
@@ -94,30 +89,6 @@ function createSettings<C extends MsalClient>(
     logger: () => settings.logger ?? probe.getLogger(),
     setLogger(logger) {
       settings = { ...settings, logger };
-    },
-  };
-}
-
-/**
- * MSAL signs a client assertion for every client it makes with a certificate (2.6 ms with RSA-2048, measured).
- * One `ClientAssertion` per token endpoint keeps its signed form until it expires.
- */
-function withMemoisedAssertion(auth: Configuration["auth"]): Configuration["auth"] {
-  const { clientCertificate, ...rest } = auth;
-  if (!clientCertificate) return auth;
-  const crypto = new CryptoProvider();
-  const byEndpoint = new Map<string, ClientAssertion>();
-  const { thumbprint, thumbprintSha256, privateKey, x5c } = clientCertificate;
-  const create = (): ClientAssertion =>
-    thumbprintSha256
-      ? ClientAssertion.fromCertificateWithSha256Thumbprint(thumbprintSha256, privateKey, x5c)
-      : ClientAssertion.fromCertificate(thumbprint ?? "", privateKey, x5c);
-  return {
-    ...rest,
-    clientAssertion: ({ clientId, tokenEndpoint = "" }) => {
-      const assertion = byEndpoint.get(tokenEndpoint) ?? create();
-      byEndpoint.set(tokenEndpoint, assertion);
-      return Promise.resolve(assertion.getJwt(crypto, clientId, tokenEndpoint));
     },
   };
 }

@@ -63,6 +63,7 @@ const REFUSALS = new Set(["invalid_grant", "interaction_required", "consent_requ
 
 interface Failure {
   readonly response: NetworkResponse<unknown>;
+  /** Monotonic. */
   readonly untilMs: number;
   /** So often in a row. */
   readonly times: number;
@@ -84,7 +85,7 @@ export function createFailureMemory(runtime: Runtime): FailureMemory {
   /** The refusal that holds for a request; else those whose time is up are being tried from now on. */
   function recall({ request, credential }: Names): { readonly holds?: Failure; readonly tried: Failure[] } {
     const known = [credential, request].flatMap((name) => (name && failures.get(name)) || []);
-    const holds = known.find((failure) => failure.isTried || failure.untilMs > runtime.now());
+    const holds = known.find((failure) => failure.isTried || failure.untilMs > runtime.monotonicNow());
     if (holds) return { holds, tried: [] };
     for (const failure of known) failure.isTried = true;
     return { tried: known };
@@ -97,7 +98,7 @@ export function createFailureMemory(runtime: Runtime): FailureMemory {
   ): void {
     const times = (failures.get(name)?.times ?? 0) + 1;
     const isRetryAfter = typeof lastsMs === "number";
-    const untilMs = runtime.now() + (isRetryAfter ? lastsMs : lastsMs(times));
+    const untilMs = runtime.monotonicNow() + (isRetryAfter ? lastsMs : lastsMs(times));
     failures.set(name, { response: structuredClone(response), untilMs, times, isRetryAfter, isTried: false });
   }
 
@@ -131,7 +132,7 @@ export function createFailureMemory(runtime: Runtime): FailureMemory {
       const { holds, tried } = recall(names);
       if (holds) {
         watch.onRemembered();
-        if (holds.isRetryAfter) watch.onRetryAfter(Math.max(holds.untilMs - runtime.now(), 0));
+        if (holds.isRetryAfter) watch.onRetryAfter(Math.max(holds.untilMs - runtime.monotonicNow(), 0));
         return structuredClone(holds.response) as NetworkResponse<T>;
       }
       try {

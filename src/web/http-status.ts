@@ -16,6 +16,7 @@ export function statusOf(error: object, where?: "in-sign-in"): number | undefine
   if (error instanceof TokenkeepError) {
     if (error.retryable) return 503;
     if (error.code === "ERR_ACCOUNT_MISSING" || error.code === "ERR_SIGNED_OUT") return 401;
+    if (error.code === "ERR_TENANT_NOT_ALLOWED") return 403;
     return BAD_SIGN_IN.has(error.code) ? 400 : 500;
   }
   // The id token answers another sign-in than this browser's (OpenID Connect Core section 3.1.3.7).

@@ -1,10 +1,15 @@
 import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
 import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
+import { passTime, steerDates } from "../support/dates.ts";
 import { tapNetwork } from "../support/network.ts";
-import { ADA, BEN, READ, createWorld } from "../support/world.ts";
+import { ADA, BEN, READ, createWorld, type Node } from "../support/world.ts";
 
-test("a certificate's assertion is signed once for all operations of a client", async () => {
+steerDates();
+
+const MINUTE_MS = 60_000;
+
+function withCertificate(): { readonly node: Node; readonly assertions: () => (string | null)[] } {
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const pem = (key: typeof privateKey, type: "pkcs8" | "spki"): string =>
     key.export({ format: "pem", type }).toString();
@@ -22,13 +27,58 @@ test("a certificate's assertion is signed once for all operations of a client", 
       system: { networkClient: network },
     },
   );
+  return { node, assertions: () => network.posts.map((post) => post.form.get("client_assertion")) };
+}
+
+const appToken = (node: Node): Promise<unknown> =>
+  node.client.acquireTokenByClientCredential({ scopes: ["api://notes/.default"], skipCache: true });
+
+test("a certificate's assertion is signed once for all operations of a client", async () => {
+  const { node, assertions } = withCertificate();
   await node.signIn(ADA);
   const { account } = await node.signIn(BEN);
   await node.client.acquireTokenSilent({ account: account!, scopes: READ, forceRefresh: true });
-  const assertions = network.posts.map((post) => post.form.get("client_assertion"));
-  expect(assertions).toHaveLength(3);
-  expect(assertions[0]).toEqual(expect.any(String));
-  expect(new Set(assertions).size).toBe(1);
+  await appToken(node);
+  expect(assertions()).toHaveLength(4);
+  expect(assertions()[0]).toEqual(expect.any(String));
+  expect(new Set(assertions()).size).toBe(1);
+});
+
+test("a certificate's assertion is signed anew shortly before it ends, and if the clock was turned back", async () => {
+  const { node, assertions } = withCertificate();
+  for (const ms of [0, 8 * MINUTE_MS, MINUTE_MS + 1, -3 * MINUTE_MS]) {
+    passTime(ms);
+    await appToken(node);
+  }
+  const [first, second, third, fourth] = assertions();
+  expect(second).toBe(first);
+  expect(new Set([first, third, fourth]).size).toBe(3);
+});
+
+test("an assertion of the application's own, e.g. a federated credential, is asked for at each call that is made", async () => {
+  const world = createWorld({ apps: [{ clientId: DEFAULT_CLIENT_IDS.web, publicKeys: [] }] });
+  const network = tapNetwork(world.authority.networkClient());
+  let asked = 0;
+  const clientAssertion = (): Promise<string> => Promise.resolve(`federated-${(asked += 1)}`);
+  const auth = { ...world.authority.msalAuth("contoso", DEFAULT_CLIENT_IDS.web), clientAssertion };
+  const node = world.node({}, { auth, system: { networkClient: network } });
+  // The local authority does not trust that issuer; what was sent is what counts.
+  await expect(appToken(node)).rejects.toMatchObject({ code: "ERR_CONFIGURATION" });
+  expect(network.posts.map((post) => post.form.get("client_assertion"))).toEqual(["federated-1"]);
+});
+
+test.each(["common", "organizations", "consumers"])("there is no application token of %s", async (tenant) => {
+  const world = createWorld();
+  const node = world.node({}, { auth: world.authority.msalAuth("contoso", DEFAULT_CLIENT_IDS.web) });
+  const authority = `https://${world.authority.authorityHost}/${tenant}`;
+  const request = { authority, scopes: ["api://notes/.default"] };
+  await expect(node.client.acquireTokenByClientCredential(request)).rejects.toMatchObject({
+    code: "ERR_CONFIGURATION",
+    errorCode: "missing_tenant_id_error",
+    retryable: false,
+    message: expect.stringContaining("tenant") as string,
+  });
+  expect(world.authority.calls).toEqual([]);
 });
 
 test("discovery documents are fetched once for all operations of a client", async () => {

@@ -89,14 +89,25 @@ describe("records that an unsealed cache has written", () => {
   });
 });
 
+const FORGED = {
+  id: "an-id-of-a-flow-0123456",
+  state: "a-state-of-the-attacker",
+  nonce: "a-nonce-of-the-attacker",
+  verifier: "v".repeat(43),
+  redirectUri: REDIRECT_URI,
+  scopes: READ,
+  returnTo: "/",
+};
+
 test("what a browser carries is never taken in clear", async () => {
   const { node } = await unsealedWorld();
   const own = node();
   const signIn = createSignIn({ client: own.client, redirectUri: REDIRECT_URI, scopes: READ });
-  const flow = Buffer.from('TKP\x01{"v":1}').toString("base64url");
-  await expect(signIn.completeSignIn({ flow, url: `${REDIRECT_URI}?code=c&state=s` })).rejects.toMatchObject({
-    code: "ERR_FLOW_INVALID",
-  });
+  const text = JSON.stringify({ ...FORGED, startedAtMs: Date.now() });
+  // As an unsealed cache would write it, and right in all else.
+  const flow = Buffer.from(`TKP\x01${text}`).toString("base64url");
+  const url = `${REDIRECT_URI}?code=c&state=${FORGED.state}`;
+  await expect(signIn.completeSignIn({ flow, url })).rejects.toMatchObject({ code: "ERR_FLOW_INVALID" });
 });
 
 describe("acceptPlaintextUntil", () => {

@@ -17,6 +17,14 @@ interface Vectors {
     readonly plaintext: string;
     readonly sealed: string;
   }[];
+  /** Only opened: what a compressor makes of a text differs between its releases. */
+  readonly packed: readonly {
+    readonly name: string;
+    readonly keyId: string;
+    readonly context: SealContext;
+    readonly plaintext: string;
+    readonly sealed: string;
+  }[];
   readonly refused: readonly {
     readonly name: string;
     readonly context: SealContext;
@@ -39,6 +47,11 @@ function sealerFor(keyId: string, salt = "") {
 }
 
 test.each(vectors.sealed)("format 1 still opens: $name", (vector) => {
+  const opened = sealerFor(keys[0]!.id).open(Buffer.from(vector.sealed, "hex"), vector.context);
+  expect(opened).toEqual({ ok: true, plaintext: Buffer.from(vector.plaintext, "hex"), keyId: vector.keyId });
+});
+
+test.each(vectors.packed)("format 1 still opens what was packed: $name", (vector) => {
   const opened = sealerFor(keys[0]!.id).open(Buffer.from(vector.sealed, "hex"), vector.context);
   expect(opened).toEqual({ ok: true, plaintext: Buffer.from(vector.plaintext, "hex"), keyId: vector.keyId });
 });

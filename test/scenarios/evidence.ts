@@ -65,6 +65,9 @@ export function foreignRecords(records: readonly Lying[]): string[] {
   return records
     .filter(({ key, kind, record, owners }) => {
       if (record.type === "refused") return true;
+      if (kind === "app") return owners.some((owner) => owner !== "");
+      // Whose they are only their own entries say: the key holds a hash.
+      if (kind === "obo" || kind === "long-running") return owners.length > 1;
       if (kind !== "user" || record.type !== "tokens") return owners.length > 0;
       const subject = decodeURIComponent(key.slice(key.lastIndexOf(":") + 1));
       return owners.length !== 1 || owners[0] !== subject;

@@ -53,6 +53,13 @@ export interface Served {
   readonly fingerprint: string;
 }
 
+/** What became of each way to act for a user: where the token came from, or the error's code. */
+export interface ActedFor {
+  readonly silent: string;
+  readonly onBehalfOf: string;
+  readonly inProcess: string;
+}
+
 /** One line of a worker's report. */
 export type Run =
   | { readonly user: string; readonly outcome: "ok"; readonly served: Served; readonly profile: unknown }
