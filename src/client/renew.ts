@@ -9,6 +9,7 @@ import { assertOwnAccount, assertOwnEntries, ownedBy } from "../msal/ownership.t
 import { runOperation } from "../msal/operation.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
+import { inAskedTenant } from "./asked-tenant.ts";
 import { answerFromState, inCache } from "./cached-flow.ts";
 import { credentialOf, recordFailure, refreshTokenOf, type ClientContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
@@ -26,7 +27,7 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
   const { state, reason, guard, refused = 0 } = renewal;
   const base = state.status === "present" ? state : undefined;
   const used = credentialOf(context, base?.record, silent.account);
-  const request = { ...silent.request, account: silent.account };
+  const request = { ...inAskedTenant(context, silent), account: silent.account };
   const asked = { ...silent.account, tenantId: silent.search.realm };
   // Before the refresh token is spent, where it is known by then which tenant the token will be for.
   if (isTenantId(asked.tenantId)) await context.tenantGate?.(asked);
@@ -64,7 +65,10 @@ export async function renew(context: ClientContext, silent: Silent, renewal: Ren
     const now = credentialOf(context, saved?.record, silent.account) ?? used;
     await context.parts.activity.afterSuccess(subjectOf(context, silent), { used, now, refreshed: true });
   }
-  return withMetadata(outcome.result, outcome.trace, reason, saved);
+  // What MSAL found in the record is said to come from the authority that was named, whichever was made of it.
+  const { result } = outcome;
+  const named = result.fromCache ? { ...result, authority: silent.search.authority } : result;
+  return withMetadata(named, outcome.trace, reason, saved);
 }
 
 /**
