@@ -8,7 +8,7 @@ import type { Operation } from "./operation.ts";
 import { createProviderLink } from "./provider.ts";
 import type { Actor, ScheduledEvent } from "./scheduler.ts";
 import type { World } from "./world.ts";
-import { API_ID, HOME, WEB_ID, WORLD_START_MS } from "./cast.ts";
+import { API_ID, WEB_ID, WORLD_START_MS } from "./cast.ts";
 
 export interface Machine {
   readonly number: number;
@@ -87,16 +87,17 @@ function equip(world: World, process: Process): Pick<Process, "cache" | "clients
     ...world.cacheOptions,
     runtime: createNodeRuntime(world, process),
     onEvent: (event) => {
+      // The history tells what became of each operation.
+      if (event.type === "acquisition") return;
       const more = "reason" in event ? ` ${event.reason}` : "operation" in event ? ` ${event.operation}` : "";
       world.history.add(`${process.name} * ${event.type}${more}`);
     },
   });
-  const { authority } = world.provider;
   const networkClient = createProviderLink(world, process, remote);
   const role = process.machine.role;
   const client = (clientId: string): ConfidentialClient =>
     createConfidentialClient({
-      auth: authority.msalAuth(HOME, clientId),
+      auth: world.provider.authOf(clientId),
       system: { networkClient },
       tokenCache: cache,
       role,

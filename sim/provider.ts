@@ -6,26 +6,33 @@ import type { Operation, ProviderCall } from "./operation.ts";
 import type { Process } from "./process.ts";
 import { createWorldRuntime } from "./shared.ts";
 import type { World } from "./world.ts";
-import { HOST, PEOPLE, signingKeyPem } from "./cast.ts";
+import { API_ID, HOME, HOST, PEOPLE, signingKeyPem, WEB_ID } from "./cast.ts";
 
 export interface Provider {
   readonly authority: LocalAuthority;
+  /** What an application was configured with: the secret from before anybody replaced it. */
+  authOf(clientId: string): ReturnType<LocalAuthority["msalAuth"]>;
 }
 
 export function createProvider(world: Pick<World, "scheduler" | "prng" | "profile">): Provider {
   const { profile } = world;
+  const authority = createLocalAuthority({
+    authorityHost: HOST,
+    users: PEOPLE,
+    runtime: createWorldRuntime(world.scheduler, world.prng),
+    signingKeyPem: signingKeyPem(),
+    refreshTokens: profile.refreshTokens,
+    lifetimes: {
+      accessTokenSeconds: profile.accessTokenSeconds,
+      ...(profile.refreshInSeconds !== undefined && { refreshInSeconds: profile.refreshInSeconds }),
+    },
+  });
+  const auths = new Map<string, ReturnType<LocalAuthority["msalAuth"]>>(
+    [WEB_ID, API_ID].map((id) => [id, authority.msalAuth(HOME, id)]),
+  );
   return {
-    authority: createLocalAuthority({
-      authorityHost: HOST,
-      users: PEOPLE,
-      runtime: createWorldRuntime(world.scheduler, world.prng),
-      signingKeyPem: signingKeyPem(),
-      refreshTokens: profile.refreshTokens,
-      lifetimes: {
-        accessTokenSeconds: profile.accessTokenSeconds,
-        ...(profile.refreshInSeconds !== undefined && { refreshInSeconds: profile.refreshInSeconds }),
-      },
-    }),
+    authority,
+    authOf: (clientId) => auths.get(clientId) ?? authority.msalAuth(HOME, clientId),
   };
 }
 

@@ -100,6 +100,45 @@ export function comeLate(world: World, alone: Machine, cutOff: CutOff): void {
   at(laterMs + 1_000, other, (process) => operations.signIn(process, user));
 }
 
+/**
+ * Somebody signs out on a machine and, while it is alone, in again elsewhere; then they come back to it. Its memory
+ * still says: signed out.
+ */
+export function comeBackTo(world: World, prng: Prng, alone: Machine, cutOff: CutOff): void {
+  const { scheduler, operations, machines } = world;
+  const user = operations.pickUser(prng);
+  const other = prng.pick(machines.filter((machine) => machine !== alone));
+  const at = (delayMs: number, machine: Machine, act: (process: Process) => void): void => {
+    scheduler.after(delayMs, undefined, () => {
+      if (machine.process && !machine.process.draining) act(machine.process);
+    });
+  };
+  at(0, alone, (process) => operations.signOut(process, user));
+  scheduler.after(500, undefined, () => cut(world, alone, cutOff, 3_000));
+  at(600, other, (process) => operations.signIn(process, user));
+  at(1_500, alone, (process) => {
+    operations.silent(process, user, { kind: "silent", scopes: prng.pick(RESOURCES) });
+  });
+}
+
+/** Somebody signs out and in again while a renewal from before is at the provider: its answer belongs to no life now. */
+export function outrun(world: World, prng: Prng): void {
+  const { scheduler, operations, machines, weather } = world;
+  const user = operations.pickUser(prng);
+  const at = (delayMs: number, act: (process: Process) => void): void => {
+    const machine = prng.pick(machines);
+    scheduler.after(delayMs, undefined, () => {
+      if (machine.process && !machine.process.draining) act(machine.process);
+    });
+  };
+  const scopes = prng.pick(RESOURCES);
+  at(0, (process) => operations.silent(process, user, { kind: "silent", scopes }));
+  scheduler.after(900, undefined, () => weather.slowProvider(90));
+  at(950, (process) => operations.silent(process, user, { kind: "force", scopes }));
+  at(1_010, (process) => operations.signOut(process, user));
+  at(1_150, (process) => operations.signIn(process, user));
+}
+
 /** A machine that has somebody's tokens hears nothing of their sign-out until its copies are too old to be served. */
 export function isolate(world: World, machine: Machine, cutOff: CutOff): void {
   const { scheduler, operations, machines } = world;

@@ -27,7 +27,7 @@ export function createSecrets(): Secrets {
   function replace({ provider, scheduler, prng, faults, history }: World): void {
     if (scheduler.nowMs < wrongUntil) return;
     const clientId = prng.secrets.pick([WEB_ID, API_ID]);
-    const { clientSecret = "" } = provider.authority.msalAuth("common", clientId);
+    const { clientSecret = "" } = provider.authOf(clientId);
     const lastsMs = prng.secrets.wait(8_000);
     wrongUntil = scheduler.nowMs + lastsMs;
     faults.note("secret", undefined, lastsMs);

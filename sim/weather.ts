@@ -1,7 +1,8 @@
 /** What befalls the run as a whole: outages, pauses, losses. */
 import type { FaultKind } from "./profile.ts";
+import { createPrng, type Prng } from "./prng.ts";
 import { suspend, tryMemory } from "./memory-scenes.ts";
-import { comeBack, comeLate, divide, isolate, outlive, revoke } from "./scenes.ts";
+import { comeBack, comeBackTo, comeLate, divide, isolate, outlive, outrun, revoke } from "./scenes.ts";
 import type { World } from "./world.ts";
 
 export interface Weather {
@@ -64,6 +65,18 @@ export function createWeather(): Weather {
       });
     };
     again();
+    const comingBack = createPrng(profile.seed, "coming back");
+    if (profile.faults.has("cut-off") && comingBack.chance(0.3)) comeBackNowAndThen(world, comingBack);
+  }
+
+  /** A stream of its own: the other disturbances are what they were. */
+  function comeBackNowAndThen(world: World, prng: Prng): void {
+    world.scheduler.after(prng.wait(120_000), undefined, () => {
+      if (healed) return;
+      if (prng.chance(0.5)) outrun(world, prng);
+      else if (world.machines.length > 1) comeBackTo(world, prng, prng.pick(world.machines), cutOff);
+      comeBackNowAndThen(world, prng);
+    });
   }
 
   /** How long something lasts: mostly shorter than anybody's patience, sometimes longer. */
