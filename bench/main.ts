@@ -24,7 +24,8 @@ const { values, positionals } = parseArgs({
     quick: { type: "boolean", default: false },
   },
 });
-const names = positionals.length > 0 ? positionals : Object.keys(BENCHES);
+const usual = Object.keys(BENCHES).filter((name) => !BENCHES[name]?.isOnlyIfAsked);
+const names = positionals.length > 0 ? positionals : usual;
 const unknown = names.filter((name) => !BENCHES[name]);
 
 if (unknown.length > 0) {

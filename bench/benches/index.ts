@@ -7,7 +7,12 @@ export const BENCHES: Readonly<Record<string, Entry>> = {
   "redis-read": { load: async () => (await import("./redis-read.ts")).redisRead },
   "redis-write": { load: async () => (await import("./redis-write.ts")).redisWrite },
   "redis-token": { load: async () => (await import("./redis-token.ts")).redisToken },
+  postgres: { load: async () => (await import("./postgres.ts")).postgres },
+  sqlite: { load: async () => (await import("./sqlite.ts")).sqlite },
+  filesystem: { load: async () => (await import("./filesystem.ts")).filesystem },
+  activity: { load: async () => (await import("./activity.ts")).activity },
   seal: { load: async () => (await import("./seal.ts")).seal },
+  memory: { load: async () => (await import("./memory.ts")).memory, isOnlyIfAsked: true },
   parse: { load: async () => (await import("./parse.ts")).parse },
   merge: { load: async () => (await import("./merge.ts")).merge },
 };

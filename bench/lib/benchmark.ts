@@ -11,6 +11,8 @@ export interface Entry {
   load(): Promise<Benchmark>;
   /** Flags of the process it runs in, e.g. a heap. */
   readonly nodeFlags?: readonly string[];
+  /** Takes longer than all the others: runs only where it is named. */
+  readonly isOnlyIfAsked?: boolean;
 }
 
 export interface Context {
