@@ -1,11 +1,12 @@
 /** The sign-in for Express: two routes, a guard and an error handler around a session of the application's. */
 import type { AccountRef } from "../activity/account-ref.ts";
 import { needsSignIn } from "../activity/outcome.ts";
-import { checkOptionNames } from "../checks.ts";
+import { checkedChoice, checkOptionNames } from "../checks.ts";
 import { OptionsError, TokenkeepError } from "../errors.ts";
 import { isAcquisitionError } from "../msal/acquisition-error.ts";
 import { statusOf } from "./http-status.ts";
-import { addFlow, isRepeat, type SessionHandle } from "./session.ts";
+import { accountsOf, addAccount, leaveAccount, switchAccount } from "./session-accounts.ts";
+import { addFlow, isRepeat, type SessionHandle, type SignInSession } from "./session.ts";
 import type { BeginSignIn, SignIn } from "./sign-in.ts";
 
 export type { SessionHandle, SignInSession } from "./session.ts";
@@ -36,6 +37,11 @@ export interface ExpressSignInOptions<Req extends ExpressRequest, Res extends Ex
   readonly signInPath?: string;
   /** Where a signed-in browser goes that repeats a redirect (reload, back button). Default `/`. */
   readonly homePath?: string;
+  /**
+   * A sign-in adds its account to those in the session and makes it the active one, instead of taking the place of
+   * whoever was signed in. At most 5; the one who was active longest ago goes. Default false.
+   */
+  readonly severalAccounts?: boolean;
 }
 
 type Handler<Req, Res> = (req: Req, res: Res, next: ExpressNext) => Promise<void>;
@@ -62,6 +68,18 @@ export interface ExpressSignIn<Req, Res> {
   readonly errors: (error: unknown, req: Req, res: Res, next: ExpressNext) => Promise<void>;
   /** The account of a request that the guard let pass. */
   account(req: Req): AccountRef;
+  /** Everybody who is signed in in the session, the active account first: for an account picker. */
+  accounts(req: Req, res: Res): Promise<AccountRef[]>;
+  /**
+   * Makes another account of the session the active one; {@link account} gives it from then on.
+   * @throws `ERR_ACCOUNT_MISSING`, with `statusCode` 401, for one that has not signed in in this session
+   */
+  switchAccount(req: Req, res: Res, homeAccountId: string): Promise<AccountRef>;
+  /**
+   * Takes the active account out of the session, after it was signed out, say.
+   * @returns who is active now; `undefined`: nobody is signed in any more
+   */
+  leaveAccount(req: Req, res: Res): Promise<AccountRef | undefined>;
 }
 
 /** @throws {OptionsError} naming the option */
@@ -69,7 +87,7 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
   options: ExpressSignInOptions<Req, Res>,
 ): ExpressSignIn<Req, Res> {
   checkOptions(options);
-  const { signIn, session, signInPath = "/sign-in", homePath = "/" } = options;
+  const { signIn, session, signInPath = "/sign-in", homePath = "/", severalAccounts = false } = options;
   const accounts = new WeakMap<object, AccountRef>();
 
   const handler =
@@ -99,12 +117,33 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
         url: req.originalUrl,
       });
       delete current.flows;
-      current.account = account;
+      if (severalAccounts) addAccount(current, account);
+      else {
+        current.account = account;
+        delete current.accounts;
+      }
       await current.save();
       res.redirect(302, returnTo);
     } catch (error) {
       if (!current.account || !isRepeat(error)) throw error;
       res.redirect(302, homePath);
+    }
+  }
+
+  async function change<A extends AccountRef | undefined>(
+    req: Req,
+    res: Res,
+    work: (current: SignInSession) => A,
+  ): Promise<A> {
+    const current = await session(req, res);
+    try {
+      const active = work(current);
+      await current.save();
+      if (active) accounts.set(req, active);
+      else accounts.delete(req);
+      return active;
+    } catch (error) {
+      throw withStatus(error);
     }
   }
 
@@ -151,6 +190,10 @@ export function expressSignIn<Req extends ExpressRequest, Res extends ExpressRes
       if (!account) throw new TokenkeepError("ERR_ACCOUNT_MISSING", "this route is not behind the guard");
       return account;
     },
+    accounts: async (req, res) => accountsOf(await session(req, res)),
+    switchAccount: (req, res, homeAccountId) =>
+      change(req, res, (current) => switchAccount(current, homeAccountId)),
+    leaveAccount: (req, res) => change(req, res, leaveAccount),
   };
 }
 
@@ -195,7 +238,7 @@ function withStatus(error: unknown, where?: "in-sign-in"): unknown {
   return statusCode === undefined ? error : Object.assign(error, { statusCode });
 }
 
-const KNOWN_OPTIONS = new Set(["signIn", "session", "request", "signInPath", "homePath"]);
+const KNOWN_OPTIONS = new Set(["signIn", "session", "request", "signInPath", "homePath", "severalAccounts"]);
 
 function checkOptions(options: Partial<ExpressSignInOptions<never, never>> | undefined): void {
   if (options) checkOptionNames(options, KNOWN_OPTIONS, "expressSignIn");
@@ -203,6 +246,7 @@ function checkOptions(options: Partial<ExpressSignInOptions<never, never>> | und
     throw new OptionsError("signIn", "is missing: pass what createSignIn(…) returns");
   }
   if (typeof options.session !== "function") throw new OptionsError("session", "must be a function");
+  checkedChoice(options.severalAccounts, "severalAccounts", [false, true]);
   for (const name of ["signInPath", "homePath"] as const) {
     const path = options[name];
     if (path !== undefined && (typeof path !== "string" || !path.startsWith("/"))) {

@@ -7,6 +7,8 @@ export interface SignInSession {
   flows?: string[];
   /** Set once signed in. */
   account?: AccountRef;
+  /** Everybody who is signed in, the active account first, where there are several (`severalAccounts`). */
+  accounts?: AccountRef[];
   /** The page whose visit last led to a sign-in because its token could not be renewed. */
   challenged?: string;
   /** Set once that page has been visited again: if it is visited once more, it has worked. */
