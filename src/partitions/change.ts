@@ -68,6 +68,12 @@ export function hasLanded(current: Current, signInId: string | undefined): boole
   return current?.type === "tokens" && signInId !== undefined && (current.signIns ?? []).includes(signInId);
 }
 
+/** The stamp of the sign-out that is there, or that the life that is there was begun over. */
+export function signOutBefore(current: Current): number | undefined {
+  if (current?.type === "removed") return current.removedAtMs;
+  return current?.type === "tokens" ? current.afterMs : undefined;
+}
+
 export type Applied =
   | { readonly next: TokenRecord; readonly restored: boolean; readonly changed: boolean }
   | { readonly superseded: Superseded };
@@ -139,8 +145,7 @@ function isOnlyFor(blob: CacheBlob, homeAccountId: string | undefined): boolean 
 
 /** Another life may have begun since: what the sign-out before it ended does not come back into that one either. */
 function lastSignOut(current: Current, { signInId }: Change): number | undefined {
-  if (current?.type === "removed") return current.removedAtMs;
-  return current?.type === "tokens" && !hasLanded(current, signInId) ? current.afterMs : undefined;
+  return hasLanded(current, signInId) ? undefined : signOutBefore(current);
 }
 
 /** A life that has ended does not begin again under its name; whoever asks twice gets the same answer. */

@@ -4,12 +4,13 @@ import { sameJson } from "../blob/json.ts";
 import {
   applyChange,
   hasLanded,
+  signOutBefore,
   type Applied,
   type ApplyContext,
   type Change,
   type Current,
 } from "./change.ts";
-import { afterRemoval, isMeant, markerOver } from "./order.ts";
+import { afterRemoval, isMeant, isSurelyLater, markerOver } from "./order.ts";
 import type { UnsavedEntry, UnsavedTokens } from "./unsaved.ts";
 
 /** What the partition is for this process: what the store holds, and on it what could not be saved. */
@@ -28,9 +29,25 @@ export function applyEntry(current: Current, entry: UnsavedTokens, context: Appl
   if (!after || isOurs || !isMeant(current, after, context.maxClockSkewMs)) {
     return applyChange(current, changeOf(entry, current, entry.over), context);
   }
+  if (isAfterAnother(current, entry, context)) return { superseded: "removed" };
   // Whatever that sign-out ends, the sign-in behind it comes after.
   const there = markerOver(current, after);
   return applyChange(there, changeOf(entry, there, there.removedAtMs), context);
+}
+
+/**
+ * A sign-out that neither the waiting one nor the sign-in behind it knew of, although its stamp is the lower one: it
+ * may be the latest of the three, unless the clocks cannot have it so.
+ */
+function isAfterAnother(
+  current: Current,
+  { after, afterKnewOf, record }: UnsavedTokens,
+  { maxClockSkewMs }: ApplyContext,
+): boolean {
+  const other = signOutBefore(current);
+  if (other === undefined || !after || other >= after.removedAtMs) return false;
+  if (afterKnewOf !== undefined && other <= afterKnewOf) return false;
+  return !isSurelyLater(record.signedInAtMs, other, maxClockSkewMs);
 }
 
 /** The change that brings a waiting entry's tokens into whatever the store holds by now. */

@@ -29,7 +29,8 @@ export async function signOut(core: Core, partition: Partition): Promise<SignOut
   const key = storeKey(core, partition);
   core.flights.detach(key);
   // Queued first: whatever finishes while the marker is on its way meets it, and gives up.
-  const entry = core.unsaved.addRemoval(key, partition, localMarker(core, key));
+  const seen = currentOf(core.tiers.peek(key));
+  const entry = core.unsaved.addRemoval(key, partition, localMarker(core, key), seen);
   core.tiers.forget(key);
   const outcome = await tryLanding(core, key, entry);
   // A call that began meanwhile may have read what was there before the marker landed: nobody joins it any more.
@@ -67,10 +68,11 @@ export function noRoom(cause: unknown): TokenkeepError {
 export async function signOutAsOf(core: Core, partition: Partition, removedAtMs: number): Promise<void> {
   const key = storeKey(core, partition);
   const marker = markerOver(undefined, { removedAtMs });
-  if (!isMeant(seenHere(core, key, core.tiers.peek(key)), marker, core.maxClockSkewMs)) return;
+  const seen = core.tiers.peek(key);
+  if (!isMeant(seenHere(core, key, seen), marker, core.maxClockSkewMs)) return;
   core.flights.detach(key);
   core.tiers.forget(key);
-  const entry = core.unsaved.addRemoval(key, partition, marker);
+  const entry = core.unsaved.addRemoval(key, partition, marker, currentOf(seen));
   try {
     await replayRemoval(core, key, entry);
   } catch (error) {

@@ -151,8 +151,8 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
   mustHold(entry.weight > 0 && [kind, clientId, issuer, id].every(isText));
   switch (entry.kind) {
     case "tokens": {
-      const { base, beneath, before, after, over } = entry;
-      mustHold((after === undefined || isMarker(after)) && isTime(over));
+      const { base, beneath, before, after, afterKnewOf, over } = entry;
+      mustHold((after === undefined || isMarker(after)) && isTime(over) && isTime(afterKnewOf));
       mustHold(entry.signInId === undefined || isText(entry.signInId));
       const record = tokenRecordFrom(entry.record);
       return {
@@ -166,7 +166,7 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
       };
     }
     case "removal":
-      mustHold(isMarker(entry.marker));
+      mustHold(isMarker(entry.marker) && isTime(entry.knewOf));
       return entry;
     case "stamp":
       mustHold(Number.isFinite(entry.signedOutAtMs));

@@ -1,7 +1,7 @@
 import { emptyBlob, type CacheBlob } from "../blob/entities.ts";
 import { sameJson } from "../blob/json.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
-import { hasLanded, type Change, type Current, type Place } from "./change.ts";
+import { hasLanded, signOutBefore, type Change, type Current, type Place } from "./change.ts";
 import type { Spill } from "./spill.ts";
 import type { Partition } from "./partition.ts";
 import type { RemovalMarker, TokenRecord } from "./record.ts";
@@ -30,6 +30,8 @@ export interface UnsavedTokens {
   readonly place: Place;
   /** A sign-out that came before these tokens and has not reached the store either. */
   readonly after: RemovalMarker | undefined;
+  /** The stamp of the last sign-out that was known here when that one was made. */
+  readonly afterKnewOf?: number | undefined;
   /** The stamp of the last sign-out that was known when a sign-in began to wait. */
   readonly over?: number | undefined;
   readonly weight: number;
@@ -40,6 +42,8 @@ export interface UnsavedRemoval {
   readonly kind: "removal";
   readonly partition: Partition;
   readonly marker: RemovalMarker;
+  /** The stamp of the last sign-out in the store that was known here when this one was made. */
+  readonly knewOf?: number | undefined;
   /** 0 while it is on its way for the first time. */
   weight: number;
 }
@@ -74,8 +78,8 @@ export interface UnsavedResults {
     change: Change,
     queued: { readonly record: TokenRecord; readonly on: Current },
   ): void;
-  /** Queues a sign-out that is on its way; whatever tokens waited under the key are gone. */
-  addRemoval(key: string, partition: Partition, marker: RemovalMarker): UnsavedRemoval;
+  /** Queues a sign-out that is on its way; `seen` is what the store was last seen to hold. Whatever tokens waited under the key are gone. */
+  addRemoval(key: string, partition: Partition, marker: RemovalMarker, seen: Current): UnsavedRemoval;
   addStamp(key: string, partition: Partition, signedOutAtMs: number): UnsavedStamp;
   /**
    * From now on a sign-out waits, in the spill folder too. Tokens give way to it.
@@ -126,8 +130,8 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
     const entry = entries.get(key);
     forget(key);
     if (entry?.kind !== "tokens" || !entry.after) return;
-    const { partition, after: marker } = entry;
-    entries.set(key, { kind: "removal", partition, marker, weight: SMALL_WEIGHT_BYTES });
+    const { partition, after: marker, afterKnewOf: knewOf } = entry;
+    entries.set(key, { kind: "removal", partition, marker, knewOf, weight: SMALL_WEIGHT_BYTES });
     bytes += SMALL_WEIGHT_BYTES;
     persist(key);
   }
@@ -182,13 +186,17 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
         place: placeOf(record),
         signInId: change.signInId ?? first?.signInId,
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,
-        over: on?.type === "removed" ? on.removedAtMs : on?.type === "tokens" ? on.afterMs : undefined,
+        afterKnewOf: earlier?.kind === "removal" ? earlier.knewOf : first?.afterKnewOf,
+        over: signOutBefore(on),
         weight: JSON.stringify(record.blob).length + SMALL_WEIGHT_BYTES,
       });
       persist(key);
       emit({ type: "unsaved", partition: partitionLabel(key), bytes });
     },
-    addRemoval: (key, partition, marker) => set(key, { kind: "removal", partition, marker, weight: 0 }),
+    addRemoval(key, partition, marker, seen) {
+      const knewOf = latestOf(signOutBefore(seen), knownTo(entries.get(key)));
+      return set(key, { kind: "removal", partition, marker, knewOf, weight: 0 });
+    },
     addStamp: (key, partition, signedOutAtMs) =>
       set(key, { kind: "stamp", partition, signedOutAtMs, weight: 0 }),
     keepWaiting(key, entry) {
@@ -231,6 +239,18 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       if (wasThere) emit({ type: "unsaved-dropped", partition: partitionLabel(key), reason });
     },
   };
+}
+
+/** The stamp of the last sign-out in the store that a waiting entry knew of: one of its own is not in the store. */
+function knownTo(entry: UnsavedEntry | undefined): number | undefined {
+  if (entry?.kind === "removal") return entry.knewOf;
+  if (entry?.kind !== "tokens") return undefined;
+  return entry.after ? entry.afterKnewOf : entry.over;
+}
+
+function latestOf(...stamps: readonly (number | undefined)[]): number | undefined {
+  const known = stamps.filter((stamp) => stamp !== undefined);
+  return known.length === 0 ? undefined : Math.max(...known);
 }
 
 /** Entries of the record that belong to the time before the sign-in that waits. */

@@ -273,6 +273,36 @@ describe("a result that the store does not take", () => {
       expect(await afterHealing(world, a)).toBe("at-waits");
     });
 
+    test("behind a waiting sign-out gives way to another that neither knew of, unless it is surely later", async () => {
+      for (const [laterMs, outcome] of [
+        [0.5 * SKEW_MS, "removed"],
+        [1.5 * SKEW_MS, "at-waits"],
+      ] as const) {
+        const world = partitionWorld();
+        const [a, b] = [world.node(), world.node()];
+        await a.signIn("one");
+        await b.partitions.signOut(USER);
+        down(a);
+        await world.runtime.advance(laterMs / 2);
+        expect(await world.drive(a.partitions.signOut(USER))).toMatchObject({ status: "pending" });
+        await world.runtime.advance(laterMs / 2);
+        await a.signIn("waits");
+        expect(await afterHealing(world, a)).toBe(outcome);
+      }
+    });
+
+    test("behind a waiting sign-out stays where it had seen the other, however short ago", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      await b.partitions.signOut(USER);
+      expect(await a.sees()).toBe("removed");
+      down(a);
+      await world.drive(a.partitions.signOut(USER));
+      await a.signIn("waits");
+      expect(await afterHealing(world, a)).toBe("at-waits");
+    });
+
     test("does not bring back what comes in after it and was begun before such a sign-out", async () => {
       const world = partitionWorld();
       const [a, b] = [world.node(), world.node()];
