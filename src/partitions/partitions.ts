@@ -156,8 +156,9 @@ async function read(
   }
   if (core.unsaved.size > 0 && level === "L2") core.requestReplay("now");
   const current = seenHere(core, key, found?.value);
-  if (found?.level === "stale" && MAY_BEGIN_AGAIN.has(partition.kind) && current?.type === "removed") {
-    if (!core.unsaved.get(key)) throw endedInMemoryOnly();
+  if (found?.level === "stale" && MAY_BEGIN_AGAIN.has(partition.kind) && !core.unsaved.get(key)) {
+    if (current?.type === "removed") throw inMemoryOnly("the user had signed out");
+    if (current?.type === "refused") throw inMemoryOnly("the record was not authentic");
   }
   if (current === undefined) return { status: "absent" };
   if (current.type === "removed") return { status: "removed", marker: current };
@@ -174,11 +175,11 @@ async function read(
 
 const MAY_BEGIN_AGAIN: ReadonlySet<PartitionKind> = new Set(["user", "long-running"]);
 
-/** The user may have signed in again since: a copy of a sign-out challenges nobody while the store cannot be asked. */
-function endedInMemoryOnly(): TokenkeepError {
+/** The user may have signed in again since: a copy of an end challenges nobody while the store cannot be asked. */
+function inMemoryOnly(what: string): TokenkeepError {
   return new TokenkeepError(
     "ERR_STORE_UNAVAILABLE",
-    "the user had signed out when the store last answered; it does not answer now",
+    `${what} when the store last answered; it does not answer now`,
     { retryable: true },
   );
 }

@@ -172,6 +172,23 @@ describe("not authentic", () => {
     expect(await world.node().sees()).toBe("at-new");
   });
 
+  test("and in memory only, is no miss while the store cannot be asked: the user may have signed in since", async () => {
+    const world = partitionWorld();
+    await plant(world, Buffer.from("forged"));
+    // Nobody tells it of the sign-in.
+    const node = world.node({ chaos: { backplane: false } });
+    expect(await node.sees()).toBe("refused");
+    await creation(world.node());
+    node.link.fail("all", { times: Infinity });
+    await expect(node.partitions.read(USER, { fresh: true })).rejects.toMatchObject({
+      code: "ERR_STORE_UNAVAILABLE",
+      retryable: true,
+    });
+    node.link.heal();
+    await world.runtime.advance(BOUND_MS);
+    expect(await node.sees()).toBe("at-new");
+  });
+
   test("is not replaced by a refresh", async () => {
     const world = partitionWorld();
     const node = world.node();
