@@ -34,16 +34,21 @@ export async function runSeeds(options: RunSeedsOptions, print: (text: string) =
   return violations > 0;
 }
 
+/** A run with a violation, and after how many steps its healing began: it may show only then. */
+interface Found extends RunResult {
+  readonly until: number;
+}
+
 /** What happens in a shorter run is a prefix of the longer one, up to where healing begins. */
-async function shrink(options: RunSeedsOptions, found: RunResult): Promise<RunResult> {
-  let best = found;
+async function shrink(options: RunSeedsOptions, found: RunResult): Promise<Found> {
+  let best: Found = { ...found, until: options.steps };
   let high = Math.min(options.steps, (found.violation as { step: number }).step);
   let low = 0;
   while (low < high) {
     const steps = Math.floor((low + high) / 2);
     const result = await simulate({ ...options, seed: found.seed, steps });
     if (result.violation) {
-      best = result;
+      best = { ...result, until: steps };
       high = Math.min(steps, result.violation.step);
     } else {
       low = steps + 1;
@@ -52,9 +57,8 @@ async function shrink(options: RunSeedsOptions, found: RunResult): Promise<RunRe
   return best;
 }
 
-function report(result: RunResult, options: RunSeedsOptions, print: (text: string) => void): void {
+function report(result: Found, options: RunSeedsOptions, print: (text: string) => void): void {
   const violation = result.violation as NonNullable<RunResult["violation"]>;
-  const steps = Math.min(violation.step, options.steps);
   const from = Math.max(0, violation.line - LINES_BEFORE);
   print(result.profile);
   if (from > 1) print(`  … ${from} lines …`);
@@ -63,5 +67,5 @@ function report(result: RunResult, options: RunSeedsOptions, print: (text: strin
   print(
     `violation of "${violation.rule}" in seed ${result.seed} at step ${violation.step}: ${violation.text}`,
   );
-  print(`again: npm run sim -- --seeds 1 --seed ${result.seed} --steps ${steps}${again}`);
+  print(`again: npm run sim -- --seeds 1 --seed ${result.seed} --steps ${result.until}${again}`);
 }
