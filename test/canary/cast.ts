@@ -44,6 +44,10 @@ export interface Cast {
   nameOf(key: string): string;
   /** Of another application's: another id, or the same id and another key. */
   strangerKeys(id: string): Keys;
+  /** After a rotation: the other key seals, the one from before opens. */
+  rotatedKeys(): Keys;
+  /** Something else that must not be found. */
+  keepSecret(secret: string): void;
   node(who: "web" | "api" | "worker" | "daemon", options?: CacheOptions): Promise<Taped>;
   desktop(node: Taped): PublicClient;
   /** MSAL's own client, for the doors that take one. */
@@ -104,6 +108,11 @@ export function createCast({ backend, tape, sealed, nameKey }: CastOptions): Cas
       return nameKey ? hiddenNaming(namespace, createSecretKey(nameKey)).name(key) : key;
     },
     strangerKeys: (id) => (sealed ? createKeyRing({ sealing: { id, key: OTHER_KEY } }) : "unsealed"),
+    rotatedKeys: () =>
+      sealed
+        ? createKeyRing({ sealing: { id: "k2", key: OTHER_KEY }, opening: [{ id: "k1", key: KEY }] })
+        : "unsealed",
+    keepSecret: (secret) => void presented.add(secret),
     async node(who, options = {}) {
       const opened = await backend.open();
       const link = { ...opened, ...chaosStore(tapStore(opened, tape)) };

@@ -116,6 +116,7 @@ async function tokens({ attempt, tape, ...cast }: Drive, web: Taped, account: Ac
   await attempt("on behalf of nobody", () =>
     api.client.acquireTokenOnBehalfOf({ oboAssertion: `${oboAssertion}x`, scopes: TASKS }),
   );
+  await longRunning({ attempt, tape, ...cast }, api, oboAssertion);
   await attempt("the application itself", () =>
     shown(web.client.acquireTokenByClientCredential({ scopes: APP_SCOPES })),
   );
@@ -132,6 +133,32 @@ async function tokens({ attempt, tape, ...cast }: Drive, web: Taped, account: Ac
   await attempt("the list of accounts", async () =>
     tape.note("the list of accounts", await collect(worker.cache.accounts())),
   );
+}
+
+async function longRunning(
+  { attempt, tape, ...cast }: Drive,
+  api: Taped,
+  oboAssertion: string,
+): Promise<void> {
+  const { client } = api;
+  const begun = await attempt("a long-running process", () =>
+    client.initiateLongRunningProcessInWebApi({ oboAssertion, scopes: TASKS }),
+  );
+  tape.note("metadata of results", begun?.metadata);
+  // Whoever has it can act for the user.
+  const longRunningProcessSessionKey = begun!.longRunningProcessSessionKey;
+  cast.keepSecret(longRunningProcessSessionKey);
+  const request = { longRunningProcessSessionKey, scopes: TASKS };
+  await attempt("a process that goes on", async () =>
+    (await cast.node("api")).client.acquireTokenInLongRunningProcess({ ...request, forceRefresh: true }),
+  );
+  await attempt("a process that nobody began", () =>
+    client.acquireTokenInLongRunningProcess({ ...request, longRunningProcessSessionKey: "of somebody else" }),
+  );
+  await attempt("the end of a process", () =>
+    client.stopLongRunningProcessInWebApi(longRunningProcessSessionKey),
+  );
+  await attempt("a process that has ended", () => client.acquireTokenInLongRunningProcess(request));
 }
 
 async function otherDoors({ attempt, authority, tape, ...cast }: Drive, web: Taped): Promise<void> {
@@ -245,6 +272,12 @@ async function keysAndTampering({ attempt, authority, ...cast }: Drive): Promise
     (await cast.node("web", { namespace, keys })).client.acquireTokenSilent({ account: who, scopes: READ });
   await attempt("a key ring without the key", () => silent(ada, cast.strangerKeys("k2")));
   await attempt("another key of the same id", () => silent(ada, cast.strangerKeys("k1")));
+  await attempt("a rotation of the keys", async () => {
+    const rotated = await cast.node("web", { namespace: "rotated", keys: cast.rotatedKeys() });
+    await (await cast.node("web", { namespace: "rotated" })).signIn(ADA);
+    const onProgress = (progress: object): void => cast.tape.note("findings", progress);
+    cast.tape.note("findings", await rotated.cache.rekey({ onProgress }));
+  });
 
   const rewrite = async (who: Account, change: (bytes: Buffer) => Uint8Array): Promise<void> => {
     const stored = await node.link.get(keyOf(who));
