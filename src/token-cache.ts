@@ -17,6 +17,7 @@ import { createFailureMemory, type FailureMemory } from "./msal/failure-memory.t
 import { importBlob, type DoorContext, type ImportOutcome } from "./msal/import-blob.ts";
 import { createPartitionPlugin } from "./msal/partition-plugin.ts";
 import type { ICachePlugin } from "./msal/types.ts";
+import { namingsOf } from "./names/namings.ts";
 import { withNames } from "./names/with-names.ts";
 import { closedError, createOperations } from "./partitions/operations.ts";
 import {
@@ -365,11 +366,12 @@ function activityStoreOf(
 }
 
 function createCacheSpill(options: ResolvedOptions, sealer: Sealer, emit: Emit): Spill | undefined {
-  const { spillFolder: folder, namespace } = options;
+  const { spillFolder: folder, namespace, names } = options;
   if (folder === undefined) return undefined;
   const onFailure = (operation: string, error: unknown): void =>
     emit({ type: "store-failed", store: "spill", operation, error });
-  return createSpill({ folder, sealer, namespace, onFailure });
+  const nameOf = names && namingsOf(namespace, names).current.name;
+  return createSpill({ folder, sealer, namespace, onFailure, ...(nameOf && { nameOf }) });
 }
 
 function nothingToSeal(): TokenkeepError {

@@ -23,6 +23,8 @@ export interface SpillOptions {
   readonly folder: string;
   readonly sealer: Sealer;
   readonly namespace: string;
+  /** What a file is called after; default: the partition key itself. */
+  readonly nameOf?: (key: string) => string;
   readonly onFailure: (operation: string, error: unknown) => void;
 }
 
@@ -52,16 +54,16 @@ export function createSpill(options: SpillOptions): Spill {
           Buffer.from(JSON.stringify({ f: SPILL_FORMAT, key, entry })),
           contextOf(options),
         );
-        writeWhole(join(folder, fileName(digestOf(key))), bytes);
+        writeWhole(join(folder, fileName(digestOf(options, key))), bytes);
       }),
     remove: (key) =>
       guarded("spill remove", undefined, () => {
-        rmSync(join(folder, fileName(digestOf(key))), { force: true });
+        rmSync(join(folder, fileName(digestOf(options, key))), { force: true });
       }),
     adopt: () =>
-      guarded("spill adopt", [], () => leftBehind(folder)).flatMap((file) =>
+      guarded("spill adopt", [], () => leftBehind(folder)).flatMap((name) =>
         // One by one: a file that cannot be opened must not keep the others from being stored.
-        guarded("spill adopt", [], () => take(options, file)),
+        guarded("spill adopt", [], () => take(options, name)),
       ),
   };
 }
@@ -85,8 +87,8 @@ function prepareFolder(folder: string): void {
 }
 
 /** The partition key names a user; a file name must not. */
-function digestOf(key: string): string {
-  return createHash("sha256").update(key).digest("base64url");
+function digestOf({ nameOf = (own) => own }: SpillOptions, key: string): string {
+  return createHash("sha256").update(nameOf(key)).digest("base64url");
 }
 
 function fileName(digest: string): string {
@@ -106,29 +108,24 @@ function writeWhole(path: string, bytes: Uint8Array): void {
   renameSync(draft, path);
 }
 
-interface LeftFile {
-  readonly name: string;
-  readonly digest: string;
-}
-
-function leftBehind(folder: string): LeftFile[] {
+function leftBehind(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
-    const [, owner, pid, digest] = FILE_NAME.exec(name) ?? [];
-    if (!digest || owner === processName) return [];
+    const [, owner, pid] = FILE_NAME.exec(name) ?? [];
+    if (!pid || owner === processName) return [];
     // Our own pid under another name: whoever had it before us is gone.
-    return Number(pid) === process.pid || !isAlive(Number(pid)) ? [{ name, digest }] : [];
+    return Number(pid) === process.pid || !isAlive(Number(pid)) ? [name] : [];
   });
 }
 
 /** Renaming is how one process among several that start together becomes the taker. */
-function take(options: SpillOptions, file: LeftFile): { key: string; entry: UnsavedEntry }[] {
-  const left = join(options.folder, file.name);
+function take(options: SpillOptions, name: string): { key: string; entry: UnsavedEntry }[] {
+  const left = join(options.folder, name);
   const opened = options.sealer.open(readFileSync(left), contextOf(options));
   // Kept as it is: another process, or a later one with the right keys, may still open it.
   if (!opened.ok) throw new Error(`a spilled result cannot be opened: ${opened.reason}`);
   const spilled = spilledFrom(opened.plaintext.toString("utf8"));
   try {
-    renameSync(left, join(options.folder, fileName(file.digest)));
+    renameSync(left, join(options.folder, fileName(digestOf(options, spilled.key))));
   } catch {
     return [];
   }

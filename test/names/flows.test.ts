@@ -1,3 +1,7 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { clearNaming, hiddenNaming, hiddenPrefix, nameKeyObject } from "../../src/names/naming.ts";
 import type { NamesOptions, TokenCacheOptions } from "../../src/options.ts";
@@ -74,6 +78,35 @@ describe("two processes with one name key", () => {
       code: "ERR_SIGNED_OUT",
     });
   });
+});
+
+test("results that wait in files are called by names too, and are taken over under the next name key", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tokenkeep-names-"));
+  try {
+    const world = createWorld();
+    const link = chaosStore(world.store);
+    const options = { spillFolder: join(folder, "spill"), storeBreaker: false } as const;
+    const down = world.node({ ...options, store: link, names: { key: ONE } });
+    link.fail("all", { times: Infinity });
+    const account = (await down.signIn(ADA)).account as never;
+    const files = (): string[] => readdirSync(options.spillFolder);
+    const id = [WEB, world.authority.authorityHost, world.authority.homeAccountId(ADA)].join(":");
+    const digest = createHash("sha256").update(`tokenkeep:user:${id}`).digest("base64url");
+    expect(files()).toHaveLength(1);
+    expect(files()[0]).not.toContain(digest);
+    // As a crash leaves it: under the name of a process that is gone.
+    const [left] = files();
+    renameSync(
+      join(options.spillFolder, left!),
+      join(options.spillFolder, left!.replace(/^\d+-/, "4999999-")),
+    );
+    const next = world.node({ ...options, names: { key: TWO, previous: ONE } });
+    expect(await next.cache.parts.partitions.drain()).toBe(0);
+    expect(files()).toEqual([]);
+    expect((await silent(world.node({ names: { key: TWO } }), account)).metadata.tokenSource).toBe("cache");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("a process without the name key, or with another one, finds nobody", async () => {
