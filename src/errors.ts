@@ -81,6 +81,7 @@ export interface TokenkeepErrorOptions {
 
 /** Base class of all errors of this library except wrong options. Switch on {@link TokenkeepError.code}. */
 export class TokenkeepError extends Error {
+  /** Stable; see docs/errors.md. */
   readonly code: ErrorCode;
   /** True where the same call may succeed later; such an error never means "sign in again". */
   readonly retryable: boolean;
@@ -95,6 +96,7 @@ export class TokenkeepError extends Error {
 
 /** A wrong or missing option: a `TypeError`, thrown at construction, that names the option. */
 export class OptionsError extends TypeError {
+  /** The same for every option; {@link OptionsError.option} says which. */
   readonly code = "ERR_OPTION_INVALID" satisfies ErrorCode;
   /** The option as the caller wrote it, e.g. `tokenCache.keys`. */
   readonly option: string;

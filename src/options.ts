@@ -108,6 +108,7 @@ export interface TokenCacheOptions<Properties = unknown> {
   readonly refreshTokens?: RefreshTokenMode;
   /** How long records are kept; see {@link Retention}. */
   readonly retention?: Partial<Retention>;
+  /** Who was active when: where that is kept, and what is added to it. */
   readonly activity?: {
     /** Where activity rows are kept, if not beside the records. */
     readonly store?: AccountActivityStore;

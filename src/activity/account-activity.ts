@@ -5,9 +5,11 @@ import type { AccountRef } from "./account-ref.ts";
 export interface AccountFailure {
   /** The provider's error code, e.g. `invalid_grant`. */
   readonly code: string;
+  /** The provider's `suberror`, e.g. `bad_token`. */
   readonly subError: string | undefined;
   /** A claims challenge for the next interactive sign-in. */
   readonly claims: string | undefined;
+  /** For the provider's logs. */
   readonly correlationId: string | undefined;
   /** When it last failed, UTC, ms since the epoch. */
   readonly at: number;
@@ -26,14 +28,21 @@ export interface AccountActivity<Properties = unknown> extends AccountRef {
   readonly accountKey: string;
   /** `long-running`: a process's tokens, for `acquireTokenInLongRunningProcess`; see {@link AccountKind}. */
   readonly kind: AccountKind;
+  /** The application that the account's tokens belong to. */
   readonly clientId: string;
+  /** How token acquisition stands. */
   readonly status: AccountStatus;
   /** Set unless `status` is `ok`. */
   readonly failure: AccountFailure | undefined;
+  /** When the row was made; ms since the epoch, like all times here. */
   readonly createdAt: number;
+  /** When the user last did something; a worker is not the user. */
   readonly lastActivityAt: number;
+  /** `undefined` if the account came by an import. */
   readonly lastSignInAt: number | undefined;
+  /** When a token was last renewed, by whomever. */
   readonly lastRefreshAt: number | undefined;
+  /** When a background worker last acted for the account. */
   readonly lastWorkerRunAt: number | undefined;
   /** What the application's `onBeforeActivityWrite` hook attached; `undefined` if nothing, or unreadable. */
   readonly properties: Properties | undefined;

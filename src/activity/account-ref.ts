@@ -5,10 +5,15 @@ import { OptionsError } from "../errors.ts";
  * or a queue job, and is what `account:` of every request accepts.
  */
 export interface AccountRef {
+  /** `uid.utid` with Entra ID: the user and their home tenant. Names the user's record. */
   readonly homeAccountId: string;
+  /** The cloud or issuer host, in any of its spellings. */
   readonly environment: string;
+  /** The tenant that tokens are asked for in by default; a guest's may be another than the home tenant. */
   readonly tenantId: string;
+  /** The user's id in that tenant (`oid`, else `sub`). */
   readonly localAccountId: string;
+  /** The sign-in name, for people to read; may be empty. Identifies nobody. */
   readonly username: string;
 }
 

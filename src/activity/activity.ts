@@ -23,8 +23,11 @@ import {
 
 /** What the application's hook sees before a row is written. */
 export interface ActivityContext<Properties> {
+  /** Whose row is about to be written. */
   readonly account: AccountRef;
+  /** Who acts: the web app for a user who is there, or a worker. */
   readonly role: ClientRole;
+  /** What happened. */
   readonly reason: "sign-in" | "refresh" | "failure";
   /** The request as the application made it. Holds what it holds: do not store codes or assertions. */
   readonly request: object;
@@ -42,13 +45,17 @@ export type OnBeforeActivityWrite<Properties> = (
 
 /** Which accounts to list. Times are UTC, ms since the epoch. */
 export interface AccountsFilter {
+  /** One status, or any of several. */
   readonly status?: AccountStatus | readonly AccountStatus[];
   /** Active at or after this time. */
   readonly activeSince?: number;
   /** Not active since this time. */
   readonly idleSince?: number;
+  /** Accounts whose tokens are of this tenant. */
   readonly tenantId?: string;
+  /** One user. */
   readonly homeAccountId?: string;
+  /** One application, where several share a cache. */
   readonly clientId?: string;
   /** Default for `tokenCache.accounts()`: `user`. */
   readonly kind?: AccountKind;

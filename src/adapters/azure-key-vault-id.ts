@@ -9,8 +9,11 @@ export interface VaultKeyId {
 
 /** A `KeyVaultKey` of `@azure/keyvault-keys` that says which key it is, and nothing of what it is like. */
 export interface VaultKey {
+  /** The key's URL, with its version. */
   id: string;
+  /** The key's name. */
   name: string;
+  /** The same, taken apart. */
   properties: { id: string; name: string; vaultUrl: string; version: string };
 }
 

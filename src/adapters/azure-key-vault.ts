@@ -16,18 +16,23 @@ export type VaultWrapAlgorithm = "RSA-OAEP-256" | "A256KW";
 
 /** What is used of a `CryptographyClient`. */
 export interface VaultCryptographyClient {
+  /** Encrypts a key under the vault's. */
   wrapKey(algorithm: VaultWrapAlgorithm, key: Uint8Array, options?: VaultCall): Promise<VaultAnswer>;
+  /** Decrypts it again. */
   unwrapKey(algorithm: VaultWrapAlgorithm, key: Uint8Array, options?: VaultCall): Promise<VaultAnswer>;
 }
 
 /** The options of a call that are used. */
 export interface VaultCall {
+  /** Ends the call. */
   abortSignal?: AbortSignal;
 }
 
 /** What a call answers, as far as it is used. */
 export interface VaultAnswer {
+  /** The wrapped, or the unwrapped, key. */
   result: Uint8Array;
+  /** The key that was used, with its version. */
   keyID?: string;
 }
 

@@ -7,7 +7,9 @@ export interface PgTypes {
 
 /** A statement as `client.query` takes it. */
 export interface PgQuery {
+  /** SQL with `$1`, `$2`, … for values. */
   readonly text: string;
+  /** One for each placeholder. */
   readonly values?: unknown[];
   /** Prepared once for each connection under this name. */
   readonly name?: string;
@@ -15,25 +17,35 @@ export interface PgQuery {
   readonly types?: PgTypes;
 }
 
+/** What one statement brought. */
 export interface PgResult {
+  /** By column name. */
   readonly rows: Record<string, unknown>[];
+  /** Rows written, or read. */
   readonly rowCount: number | null;
 }
 
 /** A connection taken from the pool. */
 export interface PgClient {
+  /** Runs one statement. */
   query(query: PgQuery): Promise<PgResult>;
   /** Gives it back; with `true` it is closed instead. */
   release(destroy?: boolean): void;
+  /** Calls back for each notification, or when the connection fails or ends. */
   on(event: "notification", listener: (message: { readonly payload?: string | undefined }) => void): unknown;
   on(event: "error" | "end", listener: () => void): unknown;
+  /** Forgets a listener. */
   removeListener(event: "error", listener: () => void): unknown;
+  /** Lets the process end although the connection is open. */
   unref?(): void;
 }
 
 /** A `pg.Pool`, made, configured and ended by the caller. */
 export interface PgPool {
+  /** Takes a connection, or waits for one. */
   connect(): Promise<PgClient>;
+  /** Calls back when a connection that nobody uses fails. */
   on(event: "error", listener: () => void): unknown;
+  /** Forgets a listener. */
   removeListener(event: "error", listener: () => void): unknown;
 }

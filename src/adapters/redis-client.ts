@@ -56,17 +56,25 @@ export function waitCommand(timeoutMs: number): readonly string[] {
 
 /** The parts of node-redis 6 that are used (`createClient`, `createCluster`, `createSentinel`). */
 export interface NodeRedisClient {
+  /** True when commands go out at once. */
   readonly isReady?: boolean;
+  /** What the client was made with. */
   readonly options?: object;
+  /** Another client with the same options, and those given. */
   duplicate(overrides?: never): unknown;
+  /** Sends one command. */
   sendCommand(...args: never[]): Promise<unknown>;
 }
 
 /** The parts of ioredis 6 that are used (`Redis`, `Cluster`). */
 export interface IoRedisClient {
+  /** `ready` when commands go out at once. */
   readonly status: string;
+  /** What the client was made with. */
   readonly options: object;
+  /** Another client with the same options, and those given. */
   duplicate(...args: never[]): unknown;
+  /** Sends one command; texts come back as bytes. */
   callBuffer(command: string, ...args: never[]): Promise<unknown>;
 }
 

@@ -5,6 +5,7 @@ import type { Partition, PartitionScope } from "../partitions/partition.ts";
 
 /** Which application asks which authority: what every partition is made from. */
 export interface PartitionOwner extends AuthorityOptions {
+  /** The application's id, as in MSAL's `auth`. */
   readonly clientId: string;
 }
 

@@ -14,7 +14,9 @@ export type CacheRefreshReason =
 
 /** What MSAL.NET calls `AuthenticationResultMetadata`, and whether the result has been stored. */
 export interface ResultMetadata {
+  /** Whether the identity provider was asked for this token. */
   readonly tokenSource: TokenSource;
+  /** Why it was asked; `not-applicable` for an answer from the cache. */
   readonly cacheRefreshReason: CacheRefreshReason;
   /** Which level answered: this process, the shared store, or a copy served while the store is down. */
   readonly cacheLevel: "none" | "L1" | "L2" | "stale";

@@ -41,6 +41,7 @@ export interface UnwrapCall extends KeyWrapperCall {
 
 /** What a wrapping answers. */
 export interface WrapAnswer {
+  /** The wrapped key, as `unwrap` takes it. */
   readonly wrapped: Uint8Array;
   /**
    * Which version of the wrapping key it was, so that the key can be rotated where it is. 1 to 512 visible

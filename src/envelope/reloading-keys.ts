@@ -28,7 +28,9 @@ export interface ReloadingKeysOptions {
 export interface ReloadingKeys {
   /** As they were first loaded. */
   readonly ring: KeyRing;
+  /** Loads the keys as they are now. */
   readonly load: (options: LoadOptions) => KeyRing | Promise<KeyRing>;
+  /** How often that is done unasked, ms. */
   readonly everyMs: number;
 }
 

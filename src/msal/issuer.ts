@@ -26,8 +26,11 @@ const B2C_PATH_PREFIX = "tfp";
 const ANY_TENANT: ReadonlySet<string> = new Set(["common", "organizations", "consumers"]);
 
 export interface AuthorityOptions {
+  /** As in MSAL's `auth`. Default: https://login.microsoftonline.com/common. */
   readonly authority?: string | undefined;
+  /** As in MSAL's `auth`, if you set them. */
   readonly azureCloudOptions?: AzureCloudOptions | undefined;
+  /** As in MSAL's `system`, if you set it. */
   readonly protocolMode?: ProtocolMode | undefined;
 }
 

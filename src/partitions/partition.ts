@@ -17,7 +17,9 @@ export function isPartitionKind(text: string): text is PartitionKind {
 
 /** The unit of isolation. Made by the named functions below, so that every door leads to the same place. */
 export interface Partition {
+  /** What the partition holds. */
   readonly kind: PartitionKind;
+  /** The application's id. */
   readonly clientId: string;
   /** Canonical issuer: cloud environment for Entra ID, host and path elsewhere. See `issuerOf`. */
   readonly issuer: string;

@@ -19,6 +19,6 @@ export interface Backplane {
   changeCounter(): Promise<string>;
   /** Raises the counter and tells whoever listens. Called after the write it speaks of. */
   publish(message: BackplaneMessage): Promise<void>;
-  /** @returns a function that ends the subscription. */
+  /** Calls `listener` for messages from now on. @returns a function that ends the subscription. */
   subscribe(listener: (message: BackplaneMessage) => void): () => void;
 }

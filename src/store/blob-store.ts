@@ -5,7 +5,9 @@ export type Version = string;
 
 /** One stored value as a store hands it out. */
 export interface Stored {
+  /** The value, as it was put. */
   readonly bytes: Uint8Array;
+  /** The version it was put with. */
   readonly version: Version;
   /** When the store will drop it, ms since the epoch, where the backend can tell. */
   readonly expiresAtMs?: number;
@@ -49,9 +51,11 @@ export type PutResult =
 
 /** Something an operator should know about the backend. */
 export interface Finding {
+  /** `error`: tokens may be lost or seen; `warning`: something will go wrong one day; `info`: good to know. */
   readonly severity: "info" | "warning" | "error";
   /** Stable, e.g. `permissions`, `eviction-policy`. */
   readonly code: string;
+  /** For an operator to read: what is so, and what to do. */
   readonly message: string;
 }
 

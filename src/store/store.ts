@@ -9,9 +9,13 @@ import type { BlobStore } from "./blob-store.ts";
  * Only the {@link BlobStore} methods are required; docs/stores/your-own.md shows one of thirty lines.
  */
 export interface Store extends BlobStore {
+  /** Tells other processes what changed. Absent: they find out within `coherenceBoundMs`. */
   readonly backplane?: Backplane;
+  /** Where activity rows are kept. Absent: in memory, of this process only. */
   readonly activity?: AccountActivityStore;
+  /** Lists and purges records. Absent: `purgeExpired()` deletes none. */
   readonly admin?: BlobAdmin;
+  /** Lets one process renew a token at a time. Absent: each may. */
   readonly lease?: RefreshLease;
   /**
    * How long a call may take although all is well, ms, e.g. because it waits for a lock. Default budgets are no

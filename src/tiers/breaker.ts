@@ -5,6 +5,7 @@ import type { Runtime } from "../runtime.ts";
 
 export type BreakerState = "open" | "half-open" | "closed";
 
+/** When a store that fails is left alone, and for how long. */
 export interface BreakerOptions {
   /** So many failures in a row open it. */
   readonly afterFailures: number;

@@ -25,7 +25,9 @@ export type StoreOperation =
 
 /** How long one call to the store may take, ms. */
 export interface StoreBudgets {
+  /** For one read, ms. */
   readonly read: number;
+  /** For one write, ms. */
   readonly write: number;
 }
 

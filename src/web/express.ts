@@ -13,14 +13,20 @@ export type { SessionHandle, SignInSession } from "./session.ts";
 
 /** The parts of Express's request that are used (Express 5; 4 with its error forwarding). */
 export interface ExpressRequest {
+  /** `GET`, … */
   readonly method: string;
+  /** Path and query, as the browser sent them. */
   readonly originalUrl: string;
+  /** The parsed query. */
   readonly query: unknown;
+  /** Of these only what a browser accepts is read. */
   readonly headers: { readonly accept?: string | undefined };
 }
 /** The parts of Express's response that are used. */
 export interface ExpressResponse {
+  /** Whether an answer has begun. */
   readonly headersSent: boolean;
+  /** Sends the browser elsewhere. */
   redirect(status: number, url: string): void;
 }
 /** Express's `next`. */
@@ -28,6 +34,7 @@ export type ExpressNext = (error?: unknown) => void;
 
 /** What {@link expressSignIn} is made from. */
 export interface ExpressSignInOptions<Req extends ExpressRequest, Res extends ExpressResponse> {
+  /** What `createSignIn` returned. */
   readonly signIn: SignIn;
   /** Loads the session of a request. */
   readonly session: (req: Req, res: Res) => Promise<SessionHandle> | SessionHandle;
@@ -82,7 +89,10 @@ export interface ExpressSignIn<Req, Res> {
   leaveAccount(req: Req, res: Res): Promise<AccountRef | undefined>;
 }
 
-/** @throws {OptionsError} naming the option */
+/**
+ * Two routes, a guard and an error handler for Express 5 around {@link SignIn}.
+ * @throws {OptionsError} naming the option
+ */
 export function expressSignIn<Req extends ExpressRequest, Res extends ExpressResponse>(
   options: ExpressSignInOptions<Req, Res>,
 ): ExpressSignIn<Req, Res> {

@@ -17,7 +17,9 @@ export interface SignInSession {
 
 /** A loaded session. iron-session's fits as it is; for others write these two methods. */
 export interface SessionHandle extends SignInSession {
+  /** Writes the session; with a server-side one gives it a new id if `account` has changed. */
   save(): Promise<void> | void;
+  /** Ends the session. */
   destroy(): Promise<void> | void;
 }
 

@@ -90,7 +90,10 @@ export interface SignIn {
 /** Clocks of two nodes differ a little. */
 const CLOCK_SKEW_MS = 60_000;
 
-/** @throws {OptionsError} naming the option */
+/**
+ * Makes the two halves of a sign-in by authorization code with PKCE: sending the browser away, and taking it back.
+ * @throws {OptionsError} naming the option
+ */
 export function createSignIn(options: SignInOptions): SignIn {
   const { client, redirectUri, scopes, flowTtlMs } = resolveSignInOptions(options);
   const { clientId } = client;

@@ -3,7 +3,9 @@ import type { AuthorityAnswer, AuthorityRequest } from "./context.ts";
 
 /** What reached the application: the code and state, or an error. */
 export interface AuthorizeAnswer {
+  /** Where the browser was sent, without the query. */
   readonly redirectUri: string;
+  /** What came with it: `code`, `state`, or `error`. */
   readonly params: Readonly<Record<string, string>>;
 }
 

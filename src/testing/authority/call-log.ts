@@ -19,9 +19,11 @@ export type CallKind =
 export interface AuthorityCall {
   /** When it was answered: the runtime's clock, milliseconds since the Unix epoch. */
   readonly at: number;
+  /** What was called. */
   readonly grant: CallKind;
   /** Tenant GUID, or the word in the path (`common`) where no tenant was resolved. */
   readonly tenant: string;
+  /** The application, where the call named one. */
   readonly clientId?: string;
   /** Sign-in name of the user the call was about, where there is one. */
   readonly user?: string;

@@ -33,18 +33,23 @@ export interface AuthorityContext {
 
 /** A request, from a socket or from this process. */
 export interface AuthorityRequest {
+  /** HTTP method. */
   readonly method: string;
   /** Path and query. */
   readonly url: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** A form, or empty. */
   readonly body: string;
 }
 
 /** An answer; `undefined` in its place means: the connection breaks. */
 export interface AuthorityAnswer {
+  /** HTTP status. */
   readonly status: number;
+  /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Text; JSON or a page. */
   readonly body: string;
 }
 

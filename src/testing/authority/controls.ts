@@ -11,13 +11,17 @@ import { readScopes } from "./scopes.ts";
 
 /** A sign-in or exchange whose refresh tokens the authority knows. */
 export interface GrantInfo {
+  /** Names the grant to the other controls. */
   readonly id: string;
+  /** The application it was given to. */
   readonly clientId: string;
+  /** Sign-in name. */
   readonly user: string;
   /** GUID. */
   readonly tenant: string;
   /** Milliseconds since the Unix epoch. */
   readonly createdAt: number;
+  /** True if its refresh tokens are refused. */
   readonly revoked: boolean;
 }
 

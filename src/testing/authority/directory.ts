@@ -13,14 +13,19 @@ import {
 
 /** A tenant. */
 export interface Tenant {
+  /** A domain. */
   readonly name: string;
+  /** A GUID. */
   readonly tenantId: string;
 }
 
 /** A person, resolved. */
 export interface Person {
+  /** The sign-in name. */
   readonly username: string;
+  /** The display name. */
   readonly name: string;
+  /** The tenant the person belongs to. */
   readonly home: Tenant;
   /** Object id in the home tenant: the `uid` of the home account id. */
   readonly oid: string;

@@ -12,6 +12,7 @@ export type FaultKind = "429" | "500" | "503" | "slow" | "lost-answer" | "reset"
 
 /** What shall fail. */
 export interface FaultOptions {
+  /** What goes wrong. */
   readonly kind: FaultKind;
   /** How many calls. Default 1. */
   readonly count?: number;

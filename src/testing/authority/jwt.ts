@@ -11,16 +11,23 @@ import {
 
 /** A public RSA key as published under `/discovery/v2.0/keys` (RFC 7517). */
 export interface PublicJwk {
+  /** Kind of key. */
   readonly kty: "RSA";
+  /** What it is for. */
   readonly use: "sig";
+  /** How it signs. */
   readonly alg: "RS256";
+  /** Names the key in a token's header. */
   readonly kid: string;
+  /** Modulus, base64url. */
   readonly n: string;
+  /** Exponent, base64url. */
   readonly e: string;
 }
 
 /** The document under `/discovery/v2.0/keys`. */
 export interface Jwks {
+  /** The keys in use, also those that only verify. */
   readonly keys: readonly PublicJwk[];
 }
 

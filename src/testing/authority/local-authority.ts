@@ -27,8 +27,11 @@ import { createSessions } from "./sessions.ts";
  * tests and demonstrations only: it has no passwords and keeps everything in memory.
  */
 export interface LocalAuthority extends AuthorityControls {
+  /** Host of all its URLs, without a scheme. */
   readonly authorityHost: string;
+  /** Every tenant there is. */
   readonly tenants: readonly Tenant[];
+  /** Everybody who can sign in. */
   readonly users: readonly Person[];
   /** Calls so far, oldest first; the log never holds a token. */
   readonly calls: readonly AuthorityCall[];

@@ -5,29 +5,41 @@ import { metadataOf } from "./router.ts";
 
 /** The `auth` part of an MSAL configuration. */
 export interface MsalAuthSettings {
+  /** A registered application's. */
   clientId: string;
+  /** Its secret. */
   clientSecret?: string;
+  /** A tenant of the local authority. */
   authority: string;
+  /** Its host. */
   knownAuthorities: string[];
+  /** Its endpoints, so that MSAL need not ask for them. */
   authorityMetadata: string;
 }
 
 /** MSAL's network module, by its shape: `system.networkClient`. */
 export interface InProcessNetworkClient {
+  /** As MSAL's `INetworkModule`. */
   sendGetRequestAsync<T>(url: string, options?: InProcessRequestOptions): Promise<InProcessResponse<T>>;
+  /** As MSAL's `INetworkModule`. */
   sendPostRequestAsync<T>(url: string, options?: InProcessRequestOptions): Promise<InProcessResponse<T>>;
 }
 
 /** Headers and form body of one request. */
 export interface InProcessRequestOptions {
+  /** By name. */
   readonly headers?: Record<string, string>;
+  /** A form. */
   readonly body?: string;
 }
 
 /** An answer as MSAL wants it. */
 export interface InProcessResponse<T> {
+  /** Lower-case names. */
   headers: Record<string, string>;
+  /** Parsed JSON. */
   body: T;
+  /** HTTP status. */
   status: number;
 }
 

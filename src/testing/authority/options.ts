@@ -21,6 +21,7 @@ export interface AuthorityUser {
 
 /** An application registration. Every registration exists in every tenant. */
 export interface AuthorityApp {
+  /** The application's id, a GUID or any text. */
   readonly clientId: string;
   /** Shown on the sign-in page. Default: the client id. */
   readonly name?: string;

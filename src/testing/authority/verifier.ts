@@ -20,6 +20,7 @@ export interface AccessTokenVerifierOptions {
   readonly jwksCooldownMs?: number;
   /** Tolerance for clocks that differ, seconds. Default 0. */
   readonly clockToleranceSeconds?: number;
+  /** The clock that tokens expire by. Default: the system's. */
   readonly runtime?: Runtime;
 }
 

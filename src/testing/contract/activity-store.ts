@@ -7,12 +7,15 @@ import type { AccountActivityStore } from "../../store/account-activity-store.ts
 
 /** An empty activity store, opened for one test. */
 export interface OpenedActivityStore extends Closable {
+  /** The store under test. */
   readonly activity: AccountActivityStore;
   /** Another client of the same data, as another process would have. Default: `activity` itself. */
   readonly second?: AccountActivityStore;
 }
 
+/** What the contract of an activity store is run with. */
 export interface ActivityStoreContractOptions extends ContractRunner {
+  /** Opens a fresh one for each test. */
   readonly open: () => Promise<OpenedActivityStore>;
 }
 

@@ -7,14 +7,19 @@ import type { BlobStore } from "../../store/blob-store.ts";
 
 /** An empty store and its admin part, opened for one test. */
 export interface OpenedBlobAdmin extends Closable {
+  /** The store that the administration is of. */
   readonly store: BlobStore;
+  /** The administration under test. */
   readonly admin: BlobAdmin;
   /** Moves the clock that the backend expires values by. Default: really waits that long. */
   readonly advance?: (ms: number) => Promise<void> | void;
 }
 
+/** What the contract of a store's administration is run with. */
 export interface BlobAdminContractOptions extends ContractRunner {
+  /** Opens a fresh one for each test. */
   readonly open: () => Promise<OpenedBlobAdmin>;
+  /** What the backend can do; tests of anything else are left out. */
   readonly capabilities?: {
     /** The shortest time the backend can keep a value for, ms. Default 1,000. */
     readonly ttlStepMs?: number;

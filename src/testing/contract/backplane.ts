@@ -6,6 +6,7 @@ import type { Backplane, BackplaneMessage } from "../../store/backplane.ts";
 
 /** A backplane, opened for one test. */
 export interface OpenedBackplane extends Closable {
+  /** The backplane under test. */
   readonly backplane: Backplane;
   /** Another client of the same backplane, as another process would have. Default: `backplane` itself. */
   readonly second?: Backplane;
@@ -13,8 +14,11 @@ export interface OpenedBackplane extends Closable {
   readonly write: () => Promise<unknown>;
 }
 
+/** What the contract of a backplane is run with. */
 export interface BackplaneContractOptions extends ContractRunner {
+  /** Opens a fresh one for each test. */
   readonly open: () => Promise<OpenedBackplane>;
+  /** What the backend can do; tests of anything else are left out. */
   readonly capabilities?: {
     /** Whether messages reach other clients, or only listeners of the same object. Default true. */
     readonly messagesReachOthers?: boolean;

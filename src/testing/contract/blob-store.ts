@@ -9,6 +9,7 @@ import type { BlobStore } from "../../store/blob-store.ts";
 
 /** An empty backend, opened for one test. */
 export interface OpenedBlobStore extends Closable {
+  /** The store under test. */
   readonly store: BlobStore;
   /** Another client of the same data, as another process would have. Default: `store` itself. */
   readonly second?: BlobStore;
@@ -30,9 +31,11 @@ export interface BlobStoreCapabilities {
   readonly canFail?: boolean;
 }
 
+/** What the contract of a store of records is run with. */
 export interface BlobStoreContractOptions extends ContractRunner {
   /** Gives an **empty** backend: a folder, database or key prefix that no other test uses. */
   readonly open: () => Promise<OpenedBlobStore>;
+  /** What the backend can do; tests of anything else are left out. */
   readonly capabilities?: BlobStoreCapabilities;
 }
 

@@ -6,6 +6,7 @@ import { registerClauses, type Closable, type ContractRunner } from "./runner.ts
 
 /** A wrapper and its service, opened for one test. */
 export interface OpenedKeyWrapper extends Closable {
+  /** The wrapper under test. */
   readonly wrapper: KeyWrapper;
   /** Another wrapper for the same key of the service, as another process would have. Default: `wrapper` itself. */
   readonly second?: KeyWrapper;
@@ -21,14 +22,21 @@ export interface OpenedKeyWrapper extends Closable {
 
 /** Which of {@link OpenedKeyWrapper}'s functions `open` gives; the clauses on others are not registered. */
 export interface KeyWrapperCapabilities {
+  /** The test can make a new version of the wrapping key. */
   readonly canRotate?: boolean;
+  /** The test can make the provider fail. */
   readonly canFail?: boolean;
+  /** The test can keep the provider from answering. */
   readonly canHang?: boolean;
+  /** The test can take the permission away. */
   readonly canForbid?: boolean;
 }
 
+/** What the contract of a key wrapper is run with. */
 export interface KeyWrapperContractOptions extends ContractRunner {
+  /** Opens a fresh one for each test. */
   readonly open: () => Promise<OpenedKeyWrapper>;
+  /** What the backend can do; tests of anything else are left out. */
   readonly capabilities?: KeyWrapperCapabilities;
 }
 

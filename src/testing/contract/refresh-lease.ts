@@ -8,6 +8,7 @@ import type { LeaseResult, RefreshLease } from "../../store/refresh-lease.ts";
 
 /** A backend in which nobody has a lease, opened for one test. */
 export interface OpenedRefreshLease extends Closable {
+  /** The lease under test. */
   readonly lease: RefreshLease;
   /** Another client of the same backend, as another process would have. Default: `lease` itself. */
   readonly second?: RefreshLease;
@@ -17,8 +18,11 @@ export interface OpenedRefreshLease extends Closable {
   readonly fail?: () => Promise<void> | void;
 }
 
+/** What the contract of a refresh lease is run with. */
 export interface RefreshLeaseContractOptions extends ContractRunner {
+  /** Opens a fresh one for each test. */
   readonly open: () => Promise<OpenedRefreshLease>;
+  /** What the backend can do; tests of anything else are left out. */
   readonly capabilities?: {
     /** The shortest time the backend can grant a lease for, ms. The suite uses 1 to 6 of it. Default 1,000. */
     readonly ttlStepMs?: number;

@@ -8,7 +8,9 @@ export type ContractDescribe = (title: string, body: () => void) => unknown;
 
 /** The two matchers the suites use; {@link ContractExpect} of Vitest, Jest and Bun has them. */
 export interface ContractMatchers {
+  /** Fails unless both are the same (`Object.is`). */
   readonly toBe: (expected: unknown) => unknown;
+  /** Fails unless both are equal in structure. */
   readonly toEqual: (expected: unknown) => unknown;
 }
 
@@ -19,7 +21,9 @@ export type ContractExpect = (actual: unknown) => ContractMatchers;
 export interface ContractRunner {
   /** The backend, as it shall appear in the tests' titles. */
   readonly name: string;
+  /** Registers a test, as `test` of Vitest or `node:test`. */
   readonly test: ContractTest;
+  /** Fails its test by throwing. */
   readonly expect: ContractExpect;
   /** Without it the tests are not grouped. */
   readonly describe?: ContractDescribe;
