@@ -3,6 +3,7 @@ import { AuthError, InteractionRequiredAuthError, ServerError } from "@azure/msa
 import { describe, expect, test } from "vitest";
 import { canRetry, isAcquisitionError, needsSignIn, type AcquisitionError } from "../../src/index.ts";
 import { ADA, createWorld, READ, WEB, type World } from "../support/world.ts";
+import { dateRuntime } from "../support/date-runtime.ts";
 import { HOUR_MS, passTime, steerDates } from "../support/dates.ts";
 
 steerDates();
@@ -25,7 +26,7 @@ async function withExpiredToken(): Promise<{
   account: NonNullable<Awaited<ReturnType<ReturnType<World["node"]>["signIn"]>>["account"]>;
 }> {
   const world = createWorld();
-  const node = world.node();
+  const node = world.node({ runtime: dateRuntime() });
   const { account } = await node.signIn(ADA, READ);
   passTime(2 * HOUR_MS);
   return {

@@ -84,6 +84,7 @@ test.each<[string, unknown]>([
   ["tokenCache", { auth, tokenCache: {} }],
   ["role", { auth, tokenCache, role: "admin" }],
   ["requestTimeoutMs", { auth, tokenCache, requestTimeoutMs: -1 }],
+  ["serveNearExpiry", { auth, tokenCache, serveNearExpiry: "no" }],
   ["cache", { auth, tokenCache, cache: {} }],
   ["rol", { auth, tokenCache, rol: "web" }],
   ["auth.authority", { auth: { ...auth, authority: "login" }, tokenCache }],
