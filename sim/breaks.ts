@@ -164,8 +164,9 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "partitions/change.ts",
-        find: "!hasLanded(current, signInId) ? current.afterMs : undefined;",
-        replace: "!hasLanded(current, signInId) ? undefined : undefined;",
+        find: "return hasLanded(current, signInId) ? undefined : signOutBefore(current);",
+        replace:
+          'return current?.type === "removed" ? current.removedAtMs : hasLanded(current, signInId) ? undefined : undefined;',
       },
     ],
   },
