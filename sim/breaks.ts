@@ -403,6 +403,33 @@ const BREAKS: Readonly<Record<string, Break>> = {
       },
     ],
   },
+  "stop of a job": {
+    about: "a long-running process that was stopped goes on",
+    rewrites: [
+      {
+        file: "client/long-running.ts",
+        find: "const outcome = await partitions.signOut(partition);",
+        replace:
+          'const outcome = await Promise.resolve({ status: "done", durable: true } as SignOutOutcome);\n  if (listed === null) await partitions.signOut(partition);',
+      },
+    ],
+  },
+  "jobs of a user": {
+    about: "a sign-out everywhere does not find the user's long-running processes",
+    rewrites: [
+      {
+        file: "partitions/partitions.ts",
+        find: 'return record.partitions.map((entry) => partitionFromId(entry.id, account.homeAccountId ?? ""));',
+        replace:
+          'return record.partitions.filter(({ kind }) => kind === "obo").map((entry) => partitionFromId(entry.id, account.homeAccountId ?? ""));',
+      },
+      {
+        file: "client/sign-out.ts",
+        find: "if (accountKey !== ownKey && isTheirs) others.push(found);",
+        replace: 'if (accountKey !== ownKey && isTheirs && found.kind === "user") others.push(found);',
+      },
+    ],
+  },
   adoption: {
     about: "who is refused does not look whether there is a newer refresh token",
     rewrites: [

@@ -6,7 +6,7 @@ import type { Operation, ProviderCall } from "./operation.ts";
 export interface Family {
   readonly name: string;
   readonly user: string;
-  /** The operation that redeemed the code; undefined for on-behalf-of. */
+  /** The operation that redeemed the code, or began a job; undefined for short on-behalf-of. */
   readonly signIn: Operation | undefined;
   /** When the provider ended it, virtual ms. */
   revokedAt: number | undefined;
@@ -77,7 +77,8 @@ export function createLedger(userOf: (oid: string) => string | undefined): Ledge
     if (claims.sid === undefined || user === undefined) return undefined;
     let family = families.get(claims.sid);
     if (!family) {
-      const signIn = call.grant === "authorization_code" ? call.operation : undefined;
+      const begins = call.grant === "authorization_code" || call.operation?.kind === "job-begin";
+      const signIn = begins ? call.operation : undefined;
       family = { name: `F${families.size + 1}`, user, signIn, revokedAt: undefined };
       families.set(claims.sid, family);
     }

@@ -8,6 +8,9 @@ type OperationKind =
   | "step-up"
   | "force"
   | "obo"
+  | "job-begin"
+  | "job-resume"
+  | "job-stop"
   | "app"
   | "sign-out"
   | "sign-out-everywhere"
@@ -26,6 +29,8 @@ export interface Operation {
   readonly correlationId: string;
   /** On-behalf-of: what was exchanged. */
   readonly assertion?: string;
+  /** Long-running processes: their key. */
+  readonly jobKey?: string;
   /** Virtual ms. */
   readonly begin: number;
   /** When the call began whose answer this one shares, its own or one that was running. */

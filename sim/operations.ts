@@ -14,6 +14,7 @@ import {
   WEB_ID,
 } from "./cast.ts";
 import { attempt } from "./attempt.ts";
+import { jobKeyOf } from "./jobs.ts";
 import { nameOf, type Operation } from "./operation.ts";
 import type { Prng } from "./prng.ts";
 import type { Process } from "./process.ts";
@@ -30,6 +31,10 @@ export interface Operations {
   silent(process: Process, user: string, how: SilentHow): void;
   /** The API exchanges a token that the user's browser session holds. */
   onBehalfOf(process: Process, user: string, assertion: string, scopes: readonly string[]): void;
+  /** The API begins the user's job, which goes on after the assertion has expired. */
+  beginJob(process: Process, user: string, assertion: string, scopes: readonly string[]): void;
+  goOn(process: Process, user: string, scopes: readonly string[]): void;
+  stopJob(process: Process, user: string): void;
   forApplication(process: Process): void;
   signOut(process: Process, user: string): void;
   signOutEverywhere(process: Process, user: string, app: "web" | "api"): void;
@@ -65,7 +70,8 @@ export function createOperations(world: World): Operations {
         other.user === of.user &&
         other.scopes[0] === of.scopes?.[0] &&
         other.tenantId === (of.tenantId ?? HOME_ID) &&
-        other.assertion === of.assertion,
+        other.assertion === of.assertion &&
+        other.jobKey === of.jobKey,
     );
   }
 
@@ -200,6 +206,41 @@ export function createOperations(world: World): Operations {
               correlationId: operation.correlationId,
             }),
           ),
+        );
+      }),
+    beginJob: (process, user, assertion, scopes) =>
+      begin(process, () => {
+        const jobKey = jobKeyOf(user);
+        const started = { kind: "job-begin", process, user, app: "api", scopes, assertion, jobKey } as const;
+        void run(started, async (operation) =>
+          answered(
+            operation,
+            await process.clients.api.initiateLongRunningProcessInWebApi(
+              { oboAssertion: assertion, scopes: [...scopes], correlationId: operation.correlationId },
+              jobKey,
+            ),
+          ),
+        );
+      }),
+    goOn: (process, user, scopes) =>
+      begin(process, () => {
+        const jobKey = jobKeyOf(user);
+        void run({ kind: "job-resume", process, user, app: "api", scopes, jobKey }, async (operation) =>
+          answered(
+            operation,
+            await process.clients.api.acquireTokenInLongRunningProcess({
+              longRunningProcessSessionKey: jobKey,
+              scopes: [...scopes],
+              correlationId: operation.correlationId,
+            }),
+          ),
+        );
+      }),
+    stopJob: (process, user) =>
+      begin(process, () => {
+        const jobKey = jobKeyOf(user);
+        void run({ kind: "job-stop", process, user, app: "api", jobKey }, async (operation) =>
+          signedOut(operation, await process.clients.api.stopLongRunningProcessInWebApi(jobKey)),
         );
       }),
     forApplication: (process) =>

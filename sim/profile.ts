@@ -74,6 +74,8 @@ export interface Profile {
   readonly refreshInSeconds: number | undefined;
   /** The applications' secrets are replaced at the provider now and then, and for a while nobody has told them. */
   readonly losesSecret: boolean;
+  /** The API goes on for users after their assertions have expired. */
+  readonly jobs: boolean;
 }
 
 /** So short that a record which is only read must be kept by that, or is gone within a run. */
@@ -116,6 +118,7 @@ export function profileOf(seed: number): Profile {
     revokes: prng.chance(0.3),
     ...keysOf(seed),
     ...aheadOf(seed),
+    jobs: createPrng(seed, "jobs profile").chance(0.4),
   };
 }
 

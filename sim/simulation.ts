@@ -17,6 +17,7 @@ import { createSimulatedStore } from "./store.ts";
 import { createSecrets } from "./secrets.ts";
 import { createTamperer } from "./tamper.ts";
 import { createWeather } from "./weather.ts";
+import { startJobs } from "./jobs.ts";
 import { startWorkload } from "./workload.ts";
 import type { World } from "./world.ts";
 
@@ -58,11 +59,13 @@ export async function simulate(options: RunOptions): Promise<RunResult> {
     world.keeper.begin(world);
     for (const machine of world.machines) machine.process = startProcess(world, machine, 1);
     const workload = startWorkload(world);
+    const jobs = startJobs(world);
     world.weather.begin(world);
     world.tamperer.begin(world);
     world.secrets.begin(world);
     while (scheduler.steps < options.steps && !checker.violation) await scheduler.step();
     workload.stop();
+    jobs.stop();
     await rest(world);
   } finally {
     process.off("unhandledRejection", unhandled);
@@ -88,6 +91,7 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     bytes: stream("bytes"),
     keys: stream("keys"),
     secrets: stream("secrets"),
+    jobs: stream("jobs"),
   };
   const scheduler = createScheduler();
   const nowMs = (): number => scheduler.nowMs;
@@ -200,6 +204,7 @@ function describeProfile({ profile }: World): string {
   const about = [
     ahead,
     losesSecret && "secrets are replaced",
+    profile.jobs && "jobs",
     keys && `keys are ${hasty}turned over`,
     tampers && "records are tampered with",
   ];

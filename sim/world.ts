@@ -27,6 +27,8 @@ export interface World {
     readonly network: Prng;
     /** Keys, versions, tokens. */
     readonly bytes: Prng;
+    /** Long-running processes. */
+    readonly jobs: Prng;
     /** When secrets are replaced. */
     readonly secrets: Prng;
     /** Rotations, and who tampers with records. */

@@ -49,9 +49,7 @@ function checkSaved(book: Book, operation: Operation, facts: AccessTokenFacts): 
   const excused =
     book.lastLoss(key) >= operation.flightBegin ||
     (operation.user !== undefined &&
-      book
-        .signOuts(operation.user, operation.app)
-        .some((signOut) => endOf(signOut) >= operation.flightBegin));
+      book.endings(operation).some((signOut) => endOf(signOut) >= operation.flightBegin));
   if (excused) return;
   const stored = book.world.store.records.get(key);
   const record = stored && book.decode(key, stored);

@@ -4,7 +4,10 @@ import { oboPartition, userPartition } from "../../src/client/partitions.ts";
 import { createSealer } from "../../src/envelope/sealer.ts";
 import { createRecordCodec } from "../../src/partitions/codec.ts";
 import type { PartitionRecord } from "../../src/partitions/record.ts";
+import { parseAuthority } from "../../src/msal/issuer.ts";
+import { longRunningPartition } from "../../src/partitions/partition.ts";
 import { API_ID, HOME_ID, HOST, WEB_ID } from "../cast.ts";
+import { jobKeyOf } from "../jobs.ts";
 import type { Family } from "../ledger.ts";
 import type { Operation } from "../operation.ts";
 import { createWorldRuntime } from "../shared.ts";
@@ -22,6 +25,11 @@ export interface Violation {
 const NAMESPACE = "tokenkeep";
 /** The default of `coherenceBoundMs`. */
 export const COHERENCE_BOUND_MS = 5_000;
+
+const SIGN_INS: ReadonlySet<string> = new Set(["sign-in"]);
+const SIGN_OUTS: ReadonlySet<string> = new Set(["sign-out", "sign-out-everywhere"]);
+const JOB_BEGINNINGS: ReadonlySet<string> = new Set(["job-begin"]);
+const JOB_STOPS: ReadonlySet<string> = new Set(["job-stop"]);
 
 export interface Book {
   readonly world: World;
@@ -47,6 +55,12 @@ export interface Book {
   /** Every token that has ever been in the store. */
   readonly everStored: Set<string>;
   signIns(user: string): readonly Operation[];
+  /** The store key of the user's long-running process. */
+  jobKey(user: string): string;
+  /** What began what lies where the operation's answer lies: sign-ins, or beginnings of the job. */
+  beginnings(operation: Pick<Operation, "user" | "jobKey">): readonly Operation[];
+  /** What ends it. */
+  endings(operation: Pick<Operation, "user" | "app" | "jobKey">): readonly Operation[];
   /** Those that end what the application `app` keeps. */
   signOuts(user: string, app: "web" | "api"): readonly Operation[];
 }
@@ -74,6 +88,15 @@ export function createBook(world: World): Book {
   const oboKey = (assertion: string): string =>
     `${NAMESPACE}:${oboPartition({ clientId: API_ID, authority }, assertion).id}`;
 
+  const jobKey = (user: string): string => {
+    const scope = { clientId: API_ID, issuer: parseAuthority({ authority }).issuer };
+    return `${NAMESPACE}:${longRunningPartition(scope, jobKeyOf(user)).id}`;
+  };
+  const operationsOf = (user: string | undefined, kinds: ReadonlySet<string>): Operation[] =>
+    operations.all.filter((operation) => operation.user === user && kinds.has(operation.kind));
+  const signOutsOf = (user: string | undefined, app: "web" | "api"): Operation[] =>
+    operationsOf(user, SIGN_OUTS).filter((operation) => operation.app === app);
+
   /** With every key there is: what these cannot open nobody can. */
   function opened(key: string, record: StoreRecord): PartitionRecord {
     try {
@@ -96,6 +119,7 @@ export function createBook(world: World): Book {
     },
     userKey,
     keyOf(operation) {
+      if (operation.jobKey !== undefined) return jobKey(operation.user as string);
       if (operation.assertion !== undefined) return oboKey(operation.assertion);
       return operation.user === undefined ? undefined : userKey(operation.user);
     },
@@ -118,13 +142,17 @@ export function createBook(world: World): Book {
     lastLoss: (...keys) => Math.max(...keys.map((key) => losses.get(key) ?? Number.NEGATIVE_INFINITY)),
     wentBack: (key) => restored.has(key),
     accountKey: (user) => userKey(user).replace(`:user:${WEB_ID}:`, `:account:${API_ID}:`),
-    signIns: (user) =>
-      operations.all.filter((operation) => operation.kind === "sign-in" && operation.user === user),
-    signOuts: (user, app) =>
-      operations.all.filter(
-        ({ kind, user: whose, app: which }) =>
-          whose === user && which === app && (kind === "sign-out" || kind === "sign-out-everywhere"),
-      ),
+    jobKey,
+    beginnings: (of) => operationsOf(of.user, of.jobKey === undefined ? SIGN_INS : JOB_BEGINNINGS),
+    endings: (of) =>
+      of.jobKey === undefined
+        ? signOutsOf(of.user, of.app)
+        : [
+            ...operationsOf(of.user, JOB_STOPS),
+            ...signOutsOf(of.user, "api").filter(({ kind }) => kind === "sign-out-everywhere"),
+          ],
+    signIns: (user) => operationsOf(user, SIGN_INS),
+    signOuts: signOutsOf,
   };
 }
 
@@ -164,6 +192,17 @@ export function mayHaveEnded(book: Book, signOut: Operation, signIn: Operation):
   if (signIn.saved === true && !isPending) return false;
   if (isPending && signOut.process === signIn.process) return false;
   return signIn.begin <= endOf(signOut) + doubtMs(book);
+}
+
+/**
+ * A job is dated by its assertion: where a stop or a sign-out everywhere had to wait, or came while the assertion
+ * was already there, it may end a job that began later with it.
+ */
+export function mayHaveEndedJob(book: Book, ending: Operation, beginning: Operation): boolean {
+  if (mayHaveEnded(book, ending, beginning)) return true;
+  if (ending.kind === "job-stop" && ending.signedOut?.status === "done") return false;
+  const facts = book.world.ledger.access(beginning.assertion ?? "");
+  return !facts || facts.issuedAt <= endOf(ending) + doubtMs(book) + 1_000;
 }
 
 /** An assertion's age decides; clocks differ, and `iat` has whole seconds. */

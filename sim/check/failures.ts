@@ -3,7 +3,7 @@ import { TokenkeepError } from "../../src/errors.ts";
 import { describeError } from "../operations.ts";
 import { nameOf, type Operation } from "../operation.ts";
 import type { FaultKind } from "../profile.ts";
-import { endOf, mayHaveEnded, type Book } from "./book.ts";
+import { endOf, mayHaveEnded, mayHaveEndedJob, type Book } from "./book.ts";
 
 const CHALLENGES: ReadonlySet<string> = new Set([
   "no_tokens_found",
@@ -52,9 +52,34 @@ function checkOwnError(book: Book, operation: Operation, error: TokenkeepError, 
       .some((signOut) => signOut.begin <= endOf(operation));
     return known ? undefined : book.fail("failure", text);
   }
+  if (error.code === "ERR_SIGNED_OUT" && operation.kind === "job-begin") {
+    const known = book.endings(operation).some((ending) => ending.begin <= endOf(operation));
+    return known ? undefined : book.fail("failure", text);
+  }
+  if (error.code === "ERR_PROCESS_UNKNOWN") return checkJobUnknown(book, operation, text);
   if (error.code === "ERR_KEY_UNKNOWN") return checkKeyUnknown(book, operation, text);
   if (error.retryable && wasTroubled(book, operation)) return;
   book.fail("failure", text);
+}
+
+/** A job that was begun is there until something ends it, or the store loses it. */
+function checkJobUnknown(book: Book, operation: Operation, text: string): void {
+  const begun = visibleBeginning(book, operation);
+  const key = book.keyOf(operation) as string;
+  if (!begun || book.wentBack(key) || book.lastLoss(key) >= begun.begin) return;
+  const ended = book
+    .endings(operation)
+    .some((ending) => ending.begin <= endOf(operation) && mayHaveEndedJob(book, ending, begun));
+  if (!ended) book.fail("challenge", `${text}, although #${begun.id} began it`);
+}
+
+/** The provider ends a job's refresh token with its sign-in, or because it was used twice. */
+function checkJobRefused(book: Book, operation: Operation, text: string): void {
+  const revoked = [...book.world.ledger.families.values()].some(
+    ({ user, signIn, revokedAt }) =>
+      user === operation.user && signIn?.kind === "job-begin" && revokedAt !== undefined,
+  );
+  if (!revoked) checkJobUnknown(book, operation, text);
 }
 
 /** A key that can be had is had in time: only who keeps them, or a made-up id, is a reason to be without. */
@@ -67,8 +92,10 @@ function checkKeyUnknown(book: Book, operation: Operation, text: string): void {
 /** Invariant 4: only the user, or the provider, is a reason to ask for a sign-in; the store is none. */
 function checkChallenge(book: Book, operation: Operation, text: string): void {
   if (operation.kind === "sign-in" || operation.user === undefined) return checkCode(book, operation, text);
-  if (operation.kind === "obo") return checkAssertionRefused(book, operation, text);
-  const signedIn = visibleSignIn(book, operation);
+  if (operation.kind === "job-resume") return checkJobRefused(book, operation, text);
+  if (operation.kind === "obo" || operation.kind === "job-begin")
+    return checkAssertionRefused(book, operation, text);
+  const signedIn = visibleBeginning(book, operation);
   if (!signedIn) return;
   const signedOut = book
     .signOuts(operation.user, "web")
@@ -84,7 +111,7 @@ function checkChallenge(book: Book, operation: Operation, text: string): void {
   const refused = [...book.world.ledger.families.values()].some(
     ({ signIn, revokedAt, user }) =>
       user === operation.user &&
-      signIn &&
+      signIn?.kind === "sign-in" &&
       revokedAt !== undefined &&
       (endOf(signIn) >= signedIn.begin || signIn.saved === false),
   );
@@ -106,11 +133,11 @@ function isEndedHere(book: Book, signOut: Operation, { process, flightBegin }: O
 }
 
 /** The youngest sign-in that the operation had to find, at the latest when the provider had refused it. */
-function visibleSignIn(book: Book, operation: Operation): Operation | undefined {
+function visibleBeginning(book: Book, operation: Operation): Operation | undefined {
   const refused = operation.calls.filter((call) => call.delivered).at(-1)?.at;
   const latest = Math.max(operation.flightBegin, refused ?? 0);
   return book
-    .signIns(operation.user as string)
+    .beginnings(operation)
     .filter(
       (signIn) =>
         signIn.state === "ok" &&

@@ -25,7 +25,7 @@ function checkUsedOnce(book: Book, call: ProviderCall): void {
     first.operation?.saved === false ||
     first.operation?.state === "crashed" ||
     faults.troubledSince(first.at - AFTERMATH_MS) ||
-    book.lastLoss(book.userKey(facts.family.user)) >= first.at;
+    book.lastLoss(book.userKey(facts.family.user), book.jobKey(facts.family.user)) >= first.at;
   if (excused) return;
   book.fail(
     "refreshes",

@@ -10,8 +10,14 @@ const UNREACHABLE: ReadonlySet<FaultKind> = new Set(FAULT_KINDS.filter((kind) =>
 export function checkStaleness(book: Book, operation: Operation): void {
   const facts =
     operation.accessToken === undefined ? undefined : book.world.ledger.access(operation.accessToken);
-  if (!facts || operation.user === undefined || operation.kind === "sign-in") return;
-  for (const signOut of book.signOuts(operation.user, operation.app)) {
+  if (
+    !facts ||
+    operation.user === undefined ||
+    operation.kind === "sign-in" ||
+    operation.kind === "job-begin"
+  )
+    return;
+  for (const signOut of book.endings(operation)) {
     if (isOver(book, operation, facts, signOut) && isTooLate(book, operation, signOut)) {
       return book.fail("staleness", `${nameOf(operation)} got ${facts.name} after sign-out #${signOut.id}`);
     }
@@ -35,7 +41,10 @@ function isTooLate(book: Book, operation: Operation, signOut: Operation): boolea
     // Where the store has no room for a marker, a refresh that is under way may write again (`durable: false`).
     const isFull = book.world.faults.troubledSince(signOut.begin, undefined, new Set(["full"]));
     if (signOut.signedOut.durable) return true;
-    if (signOut.signedOut.status === "pending" && !isFull) return !hasReturned(book, operation, signOut);
+    // With the list out of reach a sign-out everywhere may not know the job; its stop knows.
+    const isKnown = operation.jobKey === undefined || signOut.kind === "job-stop";
+    if (signOut.signedOut.status === "pending" && !isFull && isKnown)
+      return !hasReturned(book, operation, signOut);
   }
   return holds(book, signOut, key) && isPastBound(book, operation, endOf(signOut));
 }
@@ -43,7 +52,7 @@ function isTooLate(book: Book, operation: Operation, signOut: Operation): boolea
 /** "Only a sign-in after it does": a sign-out that waits gives up on a life that somebody has signed in to since. */
 function hasReturned(book: Book, operation: Operation, signOut: Operation): boolean {
   return book
-    .signIns(operation.user as string)
+    .beginnings(operation)
     .some((signIn) => endOf(signIn) > signOut.begin && signIn.begin < endOf(operation));
 }
 

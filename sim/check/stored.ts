@@ -6,8 +6,9 @@ import type { AccountRecord, TokenRecord } from "../../src/partitions/record.ts"
 import { WORLD_START_MS } from "../cast.ts";
 import { short } from "../link.ts";
 import type { AccessTokenFacts, Family, RefreshTokenFacts } from "../ledger.ts";
+import type { Operation } from "../operation.ts";
 import type { StoreRecord } from "../store.ts";
-import { endedBy, endOf, holds, isAssertionOver, mayHaveEnded, type Book } from "./book.ts";
+import { endedBy, endOf, holds, isAssertionOver, mayHaveEnded, mayHaveEndedJob, type Book } from "./book.ts";
 
 export function checkWritten(
   book: Book,
@@ -78,7 +79,9 @@ function checkOwner(book: Book, key: string, record: TokenRecord): void {
   const { ledger, operations } = book.world;
   const [, kind, clientId] = key.split(":");
   const owner =
-    kind === "obo" ? book.assertionOwner(key) : operations.users.find((user) => key === book.userKey(user));
+    kind === "obo"
+      ? book.assertionOwner(key)
+      : operations.users.find((user) => key === (isJob(key) ? book.jobKey(user) : book.userKey(user)));
   if (kind !== "app" && owner === undefined)
     return book.fail("isolation", `${short(key)} is nobody's partition`);
   const subject = owner === undefined ? "" : operations.account(owner).homeAccountId;
@@ -100,6 +103,15 @@ function checkOwner(book: Book, key: string, record: TokenRecord): void {
   }
 }
 
+function isJob(key: string): boolean {
+  return key.split(":")[1] === "long-running";
+}
+
+function endingsOf(book: Book, key: string, user: string): readonly Operation[] {
+  const [, kind] = key.split(":");
+  return book.endings({ user, app: kind === "obo" ? "api" : "web", ...(isJob(key) && { jobKey: key }) });
+}
+
 /** Invariant 3: after sign-out has returned `done`, nothing brings the account back but a later sign-in. */
 function checkSignedOut(book: Book, key: string, record: TokenRecord): void {
   const { ledger } = book.world;
@@ -110,7 +122,7 @@ function checkSignedOut(book: Book, key: string, record: TokenRecord): void {
     if (!facts || user === undefined) continue;
     const assertion = "assertion" in facts ? facts.assertion : undefined;
     const isObo = key.split(":")[1] === "obo";
-    for (const signOut of book.signOuts(user, isObo ? "api" : "web")) {
+    for (const signOut of endingsOf(book, key, user)) {
       if (!holds(book, signOut, key)) continue;
       const over = isObo
         ? assertion !== undefined &&
@@ -201,11 +213,11 @@ function checkRemovalMeant(book: Book, key: string, before: TokenRecord): void {
   );
   const user = families[0]?.user;
   if (user === undefined) return;
-  const isObo = key.split(":")[1] === "obo";
   const signIns = families.flatMap((family) => family.signIn ?? []);
-  const meant = book
-    .signOuts(user, isObo ? "api" : "web")
-    .some((signOut) => signIns.every((signIn) => mayHaveEnded(book, signOut, signIn)));
+  const judge = isJob(key) ? mayHaveEndedJob : mayHaveEnded;
+  const meant = endingsOf(book, key, user).some((ending) =>
+    signIns.every((signIn) => judge(book, ending, signIn)),
+  );
   if (!meant)
     book.fail("lost", `${short(key)} was removed although nobody signed out since the last sign-in`);
 }
@@ -216,6 +228,10 @@ function checkListKept(book: Book, before: AccountRecord, after: AccountRecord):
   }
   const soon = WORLD_START_MS + book.world.scheduler.nowMs + book.world.profile.maxSkewMs + 1_000;
   const listed = new Set(after.partitions.map((entry) => entry.id));
-  const gone = before.partitions.find((entry) => !listed.has(entry.id) && entry.expiresAtMs > soon);
+  const isStopped = book.world.operations.all.some(({ kind }) => kind === "job-stop");
+  const gone = before.partitions.find(
+    (entry) =>
+      !listed.has(entry.id) && entry.expiresAtMs > soon && !(entry.kind === "long-running" && isStopped),
+  );
   if (gone) book.fail("lost", "the account record lost a partition that had not expired");
 }
