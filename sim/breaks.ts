@@ -357,8 +357,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "msal/failure-memory.ts",
-        find: "failure.isTried || failure.untilMs > runtime.monotonicNow()",
-        replace: "failure.isTried || failure.untilMs > 0",
+        find: "Math.max(failure.untilMs, failure.triedUntilMs) > runtime.monotonicNow()",
+        replace: "failure.untilMs + failure.triedUntilMs > 0",
       },
     ],
   },

@@ -42,6 +42,8 @@ const MAX_THROTTLE_SECONDS = 3_600;
 const REFUSED_MS = 60_000;
 const CREDENTIAL_FIRST_MS = 5_000;
 const CREDENTIAL_MAX_MS = 300_000;
+/** A trial that never ends, because a network client does not give up, keeps nobody else from trying for longer. */
+const TRIAL_MS = 30_000;
 const REMEMBERED = 5_000;
 
 /** What makes two token requests the same; the rest of the form is telemetry and signatures of the moment. */
@@ -69,8 +71,14 @@ interface Failure {
   readonly times: number;
   /** True where the provider has named the time itself. */
   readonly isRetryAfter: boolean;
-  /** Somebody is finding out whether it is over. */
-  isTried: boolean;
+  /** Somebody is finding out whether it is over; monotonic, ms. */
+  triedUntilMs: number;
+}
+
+/** An answer, and the refusals that were known when its request was sent. */
+interface Answered {
+  readonly response: NetworkResponse<unknown>;
+  readonly tried: readonly Failure[];
 }
 
 interface Names {
@@ -85,36 +93,48 @@ export function createFailureMemory(runtime: Runtime): FailureMemory {
   /** The refusal that holds for a request; else those whose time is up are being tried from now on. */
   function recall({ request, credential }: Names): { readonly holds?: Failure; readonly tried: Failure[] } {
     const known = [credential, request].flatMap((name) => (name && failures.get(name)) || []);
-    const holds = known.find((failure) => failure.isTried || failure.untilMs > runtime.monotonicNow());
+    const holds = known.find(
+      (failure) => Math.max(failure.untilMs, failure.triedUntilMs) > runtime.monotonicNow(),
+    );
     if (holds) return { holds, tried: [] };
-    for (const failure of known) failure.isTried = true;
+    for (const failure of known) failure.triedUntilMs = runtime.monotonicNow() + TRIAL_MS;
     return { tried: known };
   }
 
   function remember(
     name: string,
-    response: NetworkResponse<unknown>,
+    { response, tried }: Answered,
     lastsMs: number | ((times: number) => number),
   ): void {
-    const times = (failures.get(name)?.times ?? 0) + 1;
+    const known = failures.get(name);
+    // Of requests that were on their way at the same time the first one counts: a crowd is refused once.
+    if (known && !tried.includes(known)) return;
+    const times = (known?.times ?? 0) + 1;
     const isRetryAfter = typeof lastsMs === "number";
     const untilMs = runtime.monotonicNow() + (isRetryAfter ? lastsMs : lastsMs(times));
-    failures.set(name, { response: structuredClone(response), untilMs, times, isRetryAfter, isTried: false });
+    failures.set(name, {
+      response: structuredClone(response),
+      untilMs,
+      times,
+      isRetryAfter,
+      triedUntilMs: 0,
+    });
   }
 
-  function note(names: Names, response: NetworkResponse<unknown>, watch: RequestWatch): void {
+  function note(names: Names, answered: Answered, watch: RequestWatch): void {
     const { request, credential } = names;
+    const { response } = answered;
     const retryAfterMs = retryAfterSeconds(response) * 1000;
     if (retryAfterMs > 0) {
       watch.onRetryAfter(retryAfterMs);
-      return remember(request, response, retryAfterMs);
+      return remember(request, answered, retryAfterMs);
     }
     const error = errorOf(response);
     if (error === "invalid_client") {
-      if (credential) remember(credential, response, credentialPauseMs);
+      if (credential) remember(credential, answered, credentialPauseMs);
     } else if (error !== undefined && REFUSALS.has(error) && TOKEN_GRANTS.has(names.grant)) {
       if (credential) failures.delete(credential);
-      remember(request, response, () => REFUSED_MS);
+      remember(request, answered, () => REFUSED_MS);
     } else if (response.status < 400) {
       failures.delete(request);
       if (credential) failures.delete(credential);
@@ -138,11 +158,11 @@ export function createFailureMemory(runtime: Runtime): FailureMemory {
       try {
         watch.onSend();
         const response = await transport.sendPostRequestAsync<T>(url, options);
-        note(names, response, watch);
+        note(names, { response, tried }, watch);
         return response;
       } finally {
         // Without an answer nothing is known: the next one tries.
-        for (const failure of tried) failure.isTried = false;
+        for (const failure of tried) failure.triedUntilMs = 0;
       }
     },
   };

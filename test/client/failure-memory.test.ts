@@ -214,6 +214,27 @@ describe("a refused client credential", () => {
     expect(calls()).toBe(before + 2);
   });
 
+  test("of many requests at once is one refusal: the pause is the first one's", async () => {
+    const world = createWorld();
+    const node = world.node({ runtime: dateRuntime(), refreshLease: "off" }, { auth: wrong(world) });
+    const calls = (): number => world.authority.count({ grant: "client_credentials" });
+    world.authority.pause();
+    const crowd = ["notes", "tasks"].flatMap((api) =>
+      [true, false].map((skipCache) =>
+        node.client.acquireTokenByClientCredential({ scopes: [`api://${api}/.default`], skipCache }),
+      ),
+    );
+    await world.authority.whenHeld(4);
+    world.authority.resume();
+    expect(await codesOf(crowd)).toEqual({ ERR_CONFIGURATION: 4 });
+    passTime(4_999);
+    await expect(node.client.acquireTokenByClientCredential(APP)).rejects.toThrow();
+    expect(calls()).toBe(4);
+    passTime(1);
+    await expect(node.client.acquireTokenByClientCredential(APP)).rejects.toThrow();
+    expect(calls()).toBe(5);
+  });
+
   test("of one tenant says nothing of another", async () => {
     const world = createWorld();
     const node = world.node({ runtime: dateRuntime() }, { auth: wrong(world) });
