@@ -48,6 +48,8 @@ describe.skipIf(!redisProgram)("Redis with TLS and ACL users", () => {
       expect(await store.admin.keys({ prefix: "tokenkeep:v1:", limit: 10 })).toEqual({
         keys: ["tokenkeep:v1:key"],
       });
+      // There is none, and the user may ask.
+      expect(await store.replicated("tokenkeep:v1:key")).toBeUndefined();
       const findings = await store.inspect();
       expect(findings).not.toContainEqual(expect.objectContaining({ code: "inspection" }));
       expect(await store.delete("tokenkeep:v1:key", { ifVersion: version })).toBe(true);
