@@ -30,12 +30,22 @@ export function checkFailure(book: Book, operation: Operation): void {
   if (error instanceof TokenkeepError) return checkOwnError(book, operation, error, text);
   if (typeof code === "string" && CHALLENGES.has(code)) return checkChallenge(book, operation, text);
   if (typeof code === "string" && NETWORK.has(code) && wasTroubled(book, operation)) return;
-  if (code === "invalid_client" && book.world.secrets.wereWrongSince(operation.begin - SECRET_AFTERMATH_MS)) {
-    return;
-  }
+  if (code === "invalid_client" && isSecretTo(book, operation)) return;
   // `accounts()` passes on what the store throws.
   if (operation.kind === "accounts" && wasTroubled(book, operation)) return;
   book.fail("failure", text);
+}
+
+/** The secret was wrong of late; or somebody is just finding out whether it still is, and others do not wait for that. */
+function isSecretTo(book: Book, { begin, end = begin, process }: Operation): boolean {
+  const { secrets, ledger } = book.world;
+  if (secrets.wereWrongSince(begin - SECRET_AFTERMATH_MS)) return true;
+  return ledger.calls.some(
+    (call) =>
+      call.process === process &&
+      call.sentAt <= end &&
+      (call.receivedAt ?? Number.POSITIVE_INFINITY) >= begin,
+  );
 }
 
 const KEYS_OUT_OF_REACH: ReadonlySet<FaultKind> = new Set(["keys-fail", "key-id"]);
