@@ -2,7 +2,7 @@
 import { redisStore } from "../../src/adapters/redis.ts";
 import type { Benchmark } from "../lib/benchmark.ts";
 import { compare, type Result } from "../lib/compare.ts";
-import { createApplication, msalWithPlugin, mustHit, ours, SCOPES } from "../lib/parties.ts";
+import { createApplication, msalWithPlugin, mustHit, ours, redisClient, SCOPES } from "../lib/parties.ts";
 import { nodeRedis, withRedis } from "../lib/redis.ts";
 
 const USERS = 500;
@@ -16,14 +16,7 @@ export const redisToken: Benchmark = {
       const node = await nodeRedis(url);
       const store = redisStore({ client: node });
       const sealed = ours(application, store, { l1: false });
-      const strings = node.withTypeMapping({});
-      const cacheClient = {
-        get: async (key: string) => (await strings.get(key)) ?? "",
-        async set(key: string, value: string) {
-          await strings.set(key, value);
-          return value;
-        },
-      };
+      const cacheClient = redisClient(node);
       const users = Array.from({ length: USERS }, (_, index) => ({
         account: application.account(index),
         scopes: SCOPES,
@@ -31,7 +24,7 @@ export const redisToken: Benchmark = {
       for (const [index, { account }] of users.entries()) {
         const blob = application.blob(index, { accessTokens: ACCESS_TOKENS });
         await sealed.bring(index, blob);
-        await strings.set(account.homeAccountId, blob);
+        await cacheClient.set(account.homeAccountId, blob);
       }
       const user = (index: number): (typeof users)[number] => users[index % USERS]!;
       const subjects = [

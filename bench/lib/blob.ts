@@ -22,6 +22,25 @@ export interface BlobOptions {
 
 const DAY_SECONDS = 86_400;
 
+/** Whose tokens, and of which application. */
+export type Owner = Pick<BlobOptions, "uid" | "tenantId" | "clientId">;
+
+/** What a provider answers to a refresh: new tokens of the usual lengths. The refresh token begins with the `uid`. */
+export function tokenAnswer(owner: Owner, scopes: readonly string[], expiresInSeconds: number): object {
+  const { uid, tenantId } = owner;
+  const seed = `${uid} ${performance.now()}`;
+  return {
+    token_type: "Bearer",
+    scope: scopes.join(" "),
+    expires_in: expiresInSeconds,
+    ext_expires_in: expiresInSeconds,
+    access_token: secretOf(`${seed} access`, 2_048),
+    refresh_token: `${uid}${secretOf(`${seed} refresh`, 1_164)}`,
+    id_token: idTokenOf(owner, Math.floor(Date.now() / 1_000)),
+    client_info: base64url({ uid, utid: tenantId }),
+  };
+}
+
 /** The scope that the `index`th access token of a blob is for. */
 export function scopeOf(index: number): string {
   return `api://api-${index}/read`;
@@ -61,7 +80,7 @@ export function createBlob(options: BlobOptions): CacheBlob {
   const refreshToken = {
     ...owner,
     credential_type: "RefreshToken",
-    secret: secretOf(`${uid} refresh`, options.refreshTokenLength ?? 1_200),
+    secret: `${uid}${secretOf(`${uid} refresh`, (options.refreshTokenLength ?? 1_200) - uid.length)}`,
   };
   const accessTokens = Array.from({ length: options.accessTokens }, (_, index) => ({
     ...owner,
@@ -84,7 +103,10 @@ export function createBlob(options: BlobOptions): CacheBlob {
   };
 }
 
-function idTokenOf({ uid, tenantId, clientId, isSmall }: BlobOptions, now: number): string {
+function idTokenOf(
+  { uid, tenantId, clientId, isSmall }: Owner & Pick<BlobOptions, "isSmall">,
+  now: number,
+): string {
   const claims = {
     aud: clientId,
     iss: `https://login.local.test/${tenantId}/v2.0`,

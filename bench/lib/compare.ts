@@ -9,12 +9,20 @@ export interface Subject {
   readonly name: string;
   /** One operation, awaited. `index` counts the operations of this subject. */
   readonly operation: (index: number) => Promise<unknown>;
+  /** Something else that goes up with them, e.g. calls to a provider. */
+  readonly count?: () => number;
+}
+
+/** A subject in a process of its own, which makes its rounds there. */
+export interface RemoteSubject {
+  readonly name: string;
+  readonly round: (callers: number, ms: number) => Promise<Round>;
 }
 
 export interface Comparison {
   readonly bench: string;
   readonly params: Readonly<Record<string, string | number>>;
-  readonly subjects: readonly Subject[];
+  readonly subjects: readonly (Subject | RemoteSubject)[];
   /** Operations under way at a time. Default 1: each is awaited before the next begins. */
   readonly callers?: number;
   readonly pace: Pace;
@@ -48,7 +56,11 @@ export interface Result {
   readonly more?: Readonly<Record<string, number | string>>;
 }
 
-interface Round {
+/** What one subject did in one round. */
+export interface Round {
+  readonly operations: number;
+  /** By how much {@link Subject.count} went up. */
+  readonly counted: number;
   readonly opsPerSecond: number;
   readonly cpuUs: number;
   readonly latenciesUs: readonly number[];
@@ -61,53 +73,58 @@ const MOST_WARMUPS = 5;
 
 export async function compare(comparison: Comparison): Promise<Result[]> {
   const { subjects, callers = 1, pace } = comparison;
-  const rounds = new Map<Subject, Round[]>(subjects.map((subject) => [subject, []]));
-  const counters = new Map<Subject, { next: number }>(subjects.map((subject) => [subject, { next: 0 }]));
-  for (const subject of subjects) await warmUp(subject, counters.get(subject)!, callers, pace.warmupMs);
+  const runners = subjects.map(runnerOf);
+  for (const runner of runners) await warmUp(runner, callers, pace.warmupMs);
   for (let round = 0; round < pace.rounds; round += 1) {
     // Whoever comes behind a wasteful neighbour changes from round to round.
-    for (const subject of rotated(subjects, round)) {
+    for (const runner of rotated(runners, round)) {
       collectGarbage();
-      rounds.get(subject)!.push(await run(subject, counters.get(subject)!, callers, pace.roundMs));
+      runner.rounds.push(await runner.round(callers, pace.roundMs));
     }
   }
-  return subjects.map((subject) => resultOf(comparison, subject, rounds));
+  return runners.map((runner) => resultOf(comparison, runner, runners));
+}
+
+interface Runner extends RemoteSubject {
+  readonly rounds: Round[];
+}
+
+function runnerOf(subject: Subject | RemoteSubject): Runner {
+  const { name } = subject;
+  const round = "round" in subject ? subject.round : roundsOf(subject);
+  return { name, round, rounds: [] };
 }
 
 /** On a busy machine code takes longer to be compiled: it is warm after so much CPU time, not after so much time. */
-async function warmUp(
-  subject: Subject,
-  counter: { next: number },
-  callers: number,
-  ms: number,
-): Promise<void> {
-  const cpu = process.cpuUsage();
-  for (let turn = 0; turn < MOST_WARMUPS; turn += 1) {
-    await run(subject, counter, callers, ms);
-    const { user, system } = process.cpuUsage(cpu);
-    if ((user + system) / 1_000 >= ms / 2) return;
+async function warmUp({ round }: Runner, callers: number, ms: number): Promise<void> {
+  let spentMs = 0;
+  for (let turn = 0; turn < MOST_WARMUPS && spentMs < ms / 2; turn += 1) {
+    const { cpuUs, operations } = await round(callers, ms);
+    spentMs += (cpuUs * operations) / 1_000;
   }
 }
 
-async function run(subject: Subject, counter: { next: number }, callers: number, ms: number): Promise<Round> {
-  const latenciesUs: number[] = [];
-  const cpu = process.cpuUsage();
-  const startedAt = performance.now();
-  const until = startedAt + ms;
-  const counts =
-    callers === 1
-      ? [await callOneByOne(subject, counter, until, latenciesUs)]
-      : await Promise.all(
-          Array.from({ length: callers }, () => callOneByOne(subject, counter, until, latenciesUs)),
-        );
-  const seconds = (performance.now() - startedAt) / 1_000;
-  const { user, system } = process.cpuUsage(cpu);
-  const operations = counts.reduce((sum, count) => sum + count, 0);
-  return { opsPerSecond: operations / seconds, cpuUs: (user + system) / operations, latenciesUs };
+/** Rounds of one subject in this process; its operations are counted through all of them. */
+export function roundsOf({ operation, count = () => 0 }: Subject): RemoteSubject["round"] {
+  const counter = { next: 0 };
+  return async (callers, ms) => {
+    const latenciesUs: number[] = [];
+    const cpu = process.cpuUsage();
+    const countBefore = count();
+    const startedAt = performance.now();
+    const call = (): Promise<number> => callOneByOne(operation, counter, startedAt + ms, latenciesUs);
+    const counts = callers === 1 ? [await call()] : await Promise.all(Array.from({ length: callers }, call));
+    const seconds = (performance.now() - startedAt) / 1_000;
+    const { user, system } = process.cpuUsage(cpu);
+    const operations = counts.reduce((sum, count) => sum + count, 0);
+    const cpuUs = (user + system) / operations;
+    const counted = count() - countBefore;
+    return { operations, counted, opsPerSecond: operations / seconds, cpuUs, latenciesUs };
+  };
 }
 
 async function callOneByOne(
-  { operation }: Subject,
+  operation: Subject["operation"],
   counter: { next: number },
   until: number,
   latenciesUs: number[],
@@ -127,31 +144,23 @@ async function callOneByOne(
   }
 }
 
-function resultOf(
-  { bench, params, subjects, pace }: Comparison,
-  subject: Subject,
-  rounds: ReadonlyMap<Subject, readonly Round[]>,
-): Result {
-  const own = rounds.get(subject)!;
-  const rates = own.map(({ opsPerSecond }) => opsPerSecond);
-  const latencies = own.flatMap(({ latenciesUs }) => latenciesUs).toSorted((a, b) => a - b);
+function resultOf({ bench, params, pace }: Comparison, runner: Runner, all: readonly Runner[]): Result {
+  const rates = runner.rounds.map(({ opsPerSecond }) => opsPerSecond);
+  const latencies = runner.rounds.flatMap(({ latenciesUs }) => latenciesUs).toSorted((a, b) => a - b);
+  const ratioTo = (other: Runner): number =>
+    median(rates.map((rate, round) => rate / other.rounds[round]!.opsPerSecond));
   return {
     bench,
-    subject: subject.name,
+    subject: runner.name,
     params,
     opsPerSecond: median(rates),
     p50Us: percentile(latencies, 0.5),
     p99Us: percentile(latencies, 0.99),
     rounds: pace.rounds,
     spread: spreadOf(rates),
-    cpuUs: median(own.map(({ cpuUs }) => cpuUs)),
+    cpuUs: median(runner.rounds.map(({ cpuUs }) => cpuUs)),
     ratios: Object.fromEntries(
-      subjects
-        .filter((other) => other !== subject)
-        .map((other) => [
-          other.name,
-          median(rates.map((rate, round) => rate / rounds.get(other)![round]!.opsPerSecond)),
-        ]),
+      all.filter((other) => other !== runner).map((other) => [other.name, ratioTo(other)]),
     ),
   };
 }

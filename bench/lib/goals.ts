@@ -82,7 +82,63 @@ const GOALS: readonly Goal[] = [
     measured: (results) => ratio(results, "tokenkeep, sealed", /msal-node/, { callers: 32 }),
     atLeast: 5,
   },
+  {
+    text: "`users`: CPU of a hit in a hot set of 100 among 1,000,000, times that among 100",
+    bench: "users",
+    measured: (results) =>
+      quotient(find(results, hotAmong(1_000_000), {})?.cpuUs, find(results, hotAmong(100), {})?.cpuUs),
+    atMost: 1.5,
+  },
+  {
+    text: "`users`: a uniform hit against a Map of equal size, 1,000,000 users, times the same among 100",
+    bench: "users",
+    measured: (results) => quotient(uniformToMap(results, 1_000_000), uniformToMap(results, 100)),
+    atMost: 1,
+  },
+  {
+    text: "`herd`, 5,000 callers: calls to the provider",
+    bench: "herd",
+    measured: (results) => more(find(results, "tokenkeep", { callers: 5_000 }), /^calls/),
+    atMost: 1,
+  },
+  {
+    text: "`herd`, 5,000 callers: the last answer after the provider's, ms",
+    bench: "herd",
+    measured: (results) => more(find(results, "tokenkeep", { callers: 5_000 }), /^last answer/),
+    atMost: 20,
+  },
+  {
+    text: "`farm`: an invalidation reaches another process, median, ms",
+    bench: "farm",
+    measured: (results) => milliseconds(find(results, ANNOUNCED, {})?.p50Us),
+    atMost: 0.3,
+  },
+  {
+    text: "`farm`: an invalidation reaches another process, p99, ms",
+    bench: "farm",
+    measured: (results) => milliseconds(find(results, ANNOUNCED, {})?.p99Us),
+    atMost: 3,
+  },
 ];
+
+const ANNOUNCED = "tokenkeep, from the announcement";
+
+const milliseconds = (us: number | undefined): number | undefined => us && us / 1_000;
+
+const hotAmong = (users: number): string => `tokenkeep, hot set of 100, ${users.toLocaleString("en")} users`;
+
+/** How many times as long as an awaited lookup in a Map with as many entries. */
+function uniformToMap(results: readonly Result[], users: number): number | undefined {
+  const size = users.toLocaleString("en");
+  return inverse(
+    ratio(
+      results,
+      `tokenkeep, uniform, ${size} users`,
+      new RegExp(`^awaited Map lookup, uniform, ${size} users`),
+      {},
+    ),
+  );
+}
 
 /** The goals of the benchmarks that were run. */
 export function judge(results: readonly Result[]): Judged[] {
@@ -113,6 +169,11 @@ function ratio(
 ): number | undefined {
   const ratios = Object.entries(find(results, subject, params)?.ratios ?? {});
   return ratios.find(([name]) => other.test(name))?.[1];
+}
+
+function more(result: Result | undefined, name: RegExp): number | undefined {
+  const found = Object.entries(result?.more ?? {}).find(([column]) => name.test(column))?.[1];
+  return found === undefined ? undefined : Number(found);
 }
 
 function perCpuSecond(result: Result | undefined): number | undefined {

@@ -10,7 +10,8 @@ import {
 import { createConfidentialClient, createTokenCache, createKeyRing, userPartition } from "../../src/index.ts";
 import type { ConfidentialClient, Store, TokenCache, TokenCacheOptions } from "../../src/index.ts";
 import { createLocalAuthority, DEFAULT_CLIENT_IDS } from "../../src/testing/index.ts";
-import { createBlob, homeAccountIdOf, scopeOf, uidOf, type BlobOptions } from "./blob.ts";
+import { createBlob, homeAccountIdOf, scopeOf, uidOf, type BlobOptions, type Owner } from "./blob.ts";
+import type { nodeRedis } from "./redis.ts";
 
 const CLIENT_ID = DEFAULT_CLIENT_IDS.web;
 
@@ -20,6 +21,7 @@ export interface Application {
   readonly system: NonNullable<Configuration["system"]>;
   blob(index: number, options: Pick<BlobOptions, "accessTokens"> & Partial<BlobOptions>): string;
   account(index: number): AccountInfo;
+  owner(uid: string): Owner;
 }
 
 export function createApplication(): Application {
@@ -34,6 +36,7 @@ export function createApplication(): Application {
       JSON.stringify(
         createBlob({ uid: uidOf(index), tenantId, clientId: CLIENT_ID, environment, ...options }),
       ),
+    owner: (uid) => ({ uid, tenantId, clientId: CLIENT_ID }),
     account: (index) => ({
       homeAccountId: homeAccountIdOf({ uid: uidOf(index), tenantId }),
       environment,
@@ -105,6 +108,18 @@ export function mapClient(values: Map<string, string>): ICacheClient {
     set(key, value) {
       values.set(key, value);
       return Promise.resolve(value);
+    },
+  };
+}
+
+/** The same over Redis, by node-redis. */
+export function redisClient(node: Awaited<ReturnType<typeof nodeRedis>>): ICacheClient {
+  const strings = node.withTypeMapping({});
+  return {
+    get: async (key) => (await strings.get(key)) ?? "",
+    async set(key, value) {
+      await strings.set(key, value);
+      return value;
     },
   };
 }

@@ -6,7 +6,6 @@ import {
   cachedResult,
   resultIdentity,
   resultToken,
-  type ResultIdentity,
   type ResultOwner,
   type ResultToken,
 } from "../msal/cached-result.ts";
@@ -53,51 +52,29 @@ export interface CacheAnswers {
 
 export function createCacheAnswers(runtime: Runtime): CacheAnswers {
   const prepared = new WeakMap<TokenRecord, PreparedAnswers>();
-  const identities = new WeakMap<TokenRecord, Map<string, ResultIdentity | undefined>>();
-  const scopeLists = new WeakMap<AccessTokenEntity, readonly string[]>();
-
-  function identityOf(
-    record: TokenRecord,
-    clientId: string,
-    owner: ResultOwner | undefined,
-  ): ResultIdentity | undefined {
-    const known = identities.get(record) ?? new Map<string, ResultIdentity | undefined>();
-    const name = owner ? `${owner.realm} ${owner.environment} ${owner.homeAccountId}` : "";
-    if (known.has(name)) return known.get(name);
-    const identity = resultIdentity(record.blob, clientId, owner);
-    identities.set(record, known.set(name, identity));
-    return identity;
-  }
-
-  function scopesOf(token: AccessTokenEntity): readonly string[] {
-    let scopes = scopeLists.get(token);
-    if (!scopes) {
-      scopes = Object.freeze([...new Set(token.target.split(" ").filter((scope) => scope !== ""))]);
-      scopeLists.set(token, scopes);
-    }
-    return scopes;
-  }
 
   /** Which token answers does not depend on the time, so it is searched for once; whether it still does, does. */
   function prepare(record: TokenRecord, token: AccessTokenEntity, search: CacheSearch): Prepared | undefined {
-    const answers = prepared.get(record) ?? { byName: new Map<string, Prepared>(), last: undefined };
-    if (answers.byName.size >= MAX_PREPARED) answers.byName.clear();
-    const identity = identityOf(record, search.clientId, ownerOf(token, search));
+    const before = prepared.get(record)?.all ?? [];
+    const kept = before.length < MAX_PREPARED ? before.filter(({ wanted }) => !isSame(wanted, search)) : [];
+    const owner = ownerOf(token, search);
+    const identity =
+      kept.find((other) => isSameOwner(other.owner, owner))?.result.identity ??
+      resultIdentity(record.blob, search.clientId, owner);
     if (!identity) return undefined;
     // MSAL looks at it neither for on-behalf-of nor where the request names a resource.
     const isRenewed = token.refresh_on && !search.resource && !search.userAssertionHash;
     const refreshOn = isRenewed ? seconds(token.refresh_on as string) : Infinity;
     const answer: Prepared = {
-      search: { ...search, scopes: [...search.scopes] },
+      wanted: wantedBy(search),
+      owner,
       result: resultToken(identity, token, scopesOf(token)),
       cachedAt: seconds(token.cached_at),
       expiresOn: seconds(token.expires_on),
       refreshOn,
       dueSaidAt: refreshOn,
     };
-    answers.byName.set(nameOf(search), answer);
-    answers.last = answer;
-    prepared.set(record, answers);
+    prepared.set(record, { all: [...kept, answer], last: answer, byName: undefined });
     return answer;
   }
 
@@ -105,7 +82,9 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
   function preparedFor(record: TokenRecord, search: CacheSearch): Prepared | undefined {
     const answers = prepared.get(record);
     if (!answers) return undefined;
-    if (answers.last && isSame(answers.last.search, search)) return answers.last;
+    if (isSame(answers.last.wanted, search)) return answers.last;
+    if (answers.all.length === 1) return undefined;
+    answers.byName ??= new Map(answers.all.map((answer) => [nameOf(answer.wanted), answer]));
     const found = answers.byName.get(nameOf(search));
     if (found) answers.last = found;
     return found;
@@ -154,7 +133,8 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
 
 /** An answer that was found once in a record, and what decides whether it still is one. Times in seconds. */
 interface Prepared {
-  readonly search: CacheSearch;
+  readonly wanted: Wanted;
+  readonly owner: ResultOwner | undefined;
   readonly result: ResultToken;
   readonly cachedAt: number;
   readonly expiresOn: number;
@@ -162,9 +142,35 @@ interface Prepared {
   dueSaidAt: number;
 }
 
+/** What one record has been asked for. Mostly one thing, and of many records: nothing here is made before it is needed. */
 interface PreparedAnswers {
-  readonly byName: Map<string, Prepared>;
-  last: Prepared | undefined;
+  /** Each for something else. */
+  readonly all: readonly Prepared[];
+  last: Prepared;
+  /** Made once there is a choice. */
+  byName: Map<string, Prepared> | undefined;
+}
+
+/** Everything in a search that decides which token is found. */
+type Wanted = Pick<
+  CacheSearch,
+  "homeAccountId" | "environment" | "realm" | "scopes" | "resource" | "userAssertionHash"
+>;
+
+function wantedBy(search: CacheSearch): Wanted {
+  const { homeAccountId, environment, realm, scopes, resource, userAssertionHash } = search;
+  return {
+    environment,
+    realm,
+    scopes: [...scopes],
+    ...(homeAccountId !== undefined && { homeAccountId }),
+    ...(resource !== undefined && { resource }),
+    ...(userAssertionHash !== undefined && { userAssertionHash }),
+  };
+}
+
+function scopesOf(token: AccessTokenEntity): readonly string[] {
+  return Object.freeze([...new Set(token.target.split(" ").filter((scope) => scope !== ""))]);
 }
 
 /** Different ways to ask of one record that are remembered. */
@@ -175,21 +181,14 @@ function isLive({ cachedAt, expiresOn }: Prepared, now: number, marginSeconds: n
   return cachedAt <= now && now + marginSeconds <= expiresOn;
 }
 
-/** Everything in a search that decides which token is found. The count keeps one odd scope apart from two. */
-function nameOf({
-  homeAccountId,
-  environment,
-  realm,
-  scopes,
-  resource,
-  userAssertionHash,
-}: CacheSearch): string {
+/** All of that as text. The count keeps one odd scope apart from two. */
+function nameOf({ homeAccountId, environment, realm, scopes, resource, userAssertionHash }: Wanted): string {
   const wanted = scopes.length === 1 ? scopes[0] : `${scopes.length}\n${scopes.join("\n")}`;
   return `${homeAccountId ?? `\t${userAssertionHash}`}\n${environment}\n${realm}\n${resource ?? ""}\n${wanted}`;
 }
 
 /** Whether two searches of one client find the same, by what {@link nameOf} names. */
-function isSame(a: CacheSearch, b: CacheSearch): boolean {
+function isSame(a: Wanted, b: Wanted): boolean {
   return (
     a.homeAccountId === b.homeAccountId &&
     a.environment === b.environment &&
@@ -198,6 +197,10 @@ function isSame(a: CacheSearch, b: CacheSearch): boolean {
     a.userAssertionHash === b.userAssertionHash &&
     hasSameTexts(a.scopes, b.scopes)
   );
+}
+
+function isSameOwner(a: ResultOwner | undefined, b: ResultOwner | undefined): boolean {
+  return a?.realm === b?.realm && a?.environment === b?.environment && a?.homeAccountId === b?.homeAccountId;
 }
 
 function hasSameTexts(a: readonly string[], b: readonly string[]): boolean {

@@ -45,7 +45,8 @@ export function createSubjects(userPartitions: UserPartitions): Subjects {
     const subject: Remembered = {
       account: meant,
       partition,
-      given: accountRef(account as AccountRef),
+      // Mostly it is spelt as it is meant, and there are many of them.
+      given: isSameAccount(meant, account as AccountRef) ? meant : accountRef(account as AccountRef),
       authority,
       hasOwnAuthority,
     };
