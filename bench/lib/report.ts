@@ -68,7 +68,7 @@ export function tablesOf(name: string, title: string, results: readonly Result[]
 function tableOf(results: readonly Result[]): string {
   const more = [...new Set(results.flatMap((result) => Object.keys(result.more ?? {})))];
   const first = results[0]?.subject ?? "";
-  const hasRates = results.some(({ opsPerSecond }) => opsPerSecond > 0);
+  const hasRates = results.some(({ opsPerSecond, p50Us }) => opsPerSecond > 0 || p50Us > 0);
   const rates = hasRates ? ["per second", "p50 µs", "p99 µs", "CPU µs", "spread", `${first} is`] : [];
   const rows = results.map((result) => [
     result.subject,
