@@ -42,7 +42,7 @@ const missMessage: Scene = (world, machine, user, deaf) => {
 };
 
 /** The machine sleeps, and its connections with it; when it wakes it is asked at once. */
-const sleepThroughSignOut: Scene = (world, machine, user, deaf) => {
+export const sleepThroughSignOut: Scene = (world, machine, user, deaf) => {
   const lastsMs = 2 * COHERENCE_BOUND_MS;
   ask(world, machine, user, 0);
   world.scheduler.after(500, undefined, () => {

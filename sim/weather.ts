@@ -1,7 +1,7 @@
 /** What befalls the run as a whole: outages, pauses, losses. */
 import type { FaultKind } from "./profile.ts";
 import { createPrng, type Prng } from "./prng.ts";
-import { suspend, tryMemory } from "./memory-scenes.ts";
+import { sleepThroughSignOut, suspend, tryMemory } from "./memory-scenes.ts";
 import { comeBack, comeBackTo, comeLate, divide, isolate, outlive, outrun, revoke } from "./scenes.ts";
 import type { World } from "./world.ts";
 
@@ -114,6 +114,8 @@ export function createWeather(): Weather {
         faults.note(kind, machine.number, lastsMs);
         return history.add(`! ${machine.process.name} is frozen for ${Math.round(lastsMs)} ms`);
       case "suspend":
+        if (prng.chance(0.6))
+          return sleepThroughSignOut(world, machine, world.operations.pickUser(prng), deaf);
         return suspend(world, machine, lastsMs, deaf);
       case "clock-jump":
         machine.skewMs = prng.int(-profile.maxSkewMs, profile.maxSkewMs);
