@@ -39,7 +39,7 @@ export const LAYERS: readonly Layer[] = [
     imports: [...GROUND, "store", "telemetry"],
     packages: ["cockatiel", "lru-cache", "node:os", "node:v8"],
   },
-  { name: "activity", imports: PORTS, packages: [] },
+  { name: "activity", imports: PORTS, packages: ["lru-cache"] },
   // In front of the ports, and seen by nobody but the composition root.
   { name: "names", imports: PORTS, packages: ["lru-cache", "node:crypto"] },
   // node:fs, node:path: the spill folder, and nothing else here touches a disk.

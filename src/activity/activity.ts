@@ -1,4 +1,5 @@
 /** Keeps the activity rows in step with the tokens: a superset of them, never a reason for a sign-in to fail. */
+import { LRUCache } from "lru-cache";
 import type { SealContext, Sealer } from "../envelope/sealer.ts";
 import { randomId, type Runtime } from "../runtime.ts";
 import type {
@@ -113,8 +114,24 @@ const PAGE_SIZE = 200;
 /** A sign-in takes seconds between making its row and confirming it; after this it never will. */
 const UNCONFIRMED_MS = 3_600_000;
 
+/** A token that was only read is noted once in so long for an account and a role: an hour's use is one row's write. */
+const NOTED_FOR_MS = 60_000;
+const REMEMBERED_NOTES = 50_000;
+
 export function createActivity(options: ActivityOptions): Activity {
   const { store, runtime, emit } = options;
+  /** When an account's use was last noted here, by the monotonic clock. */
+  const noted = new LRUCache<string, number>({ max: REMEMBERED_NOTES });
+
+  function isNoted({ accountKey, role }: ActivitySubject): boolean {
+    const name = `${role} ${accountKey}`;
+    const nowMs = runtime.monotonicNow();
+    const known = noted.get(name);
+    if (known !== undefined && nowMs - known < NOTED_FOR_MS) return true;
+    noted.set(name, nowMs);
+    return false;
+  }
+
   const properties = createPropertySealing(options);
 
   /** Reads, changes and writes one row; whatever goes wrong is an event, not an error of the caller's. */
@@ -205,12 +222,15 @@ export function createActivity(options: ActivityOptions): Activity {
         const known = row ?? newRow(accountKey, clientId, account, nowMs);
         return changed(subject, "sign-in", afterSignIn(known, account, credentialFingerprint, nowMs));
       }),
-    afterSuccess: (subject, move) =>
-      update(
+    async afterSuccess(subject, move) {
+      // The row would cost three times what reading the token did.
+      if (!move.refreshed && isNoted(subject)) return;
+      await update(
         subject,
         async (row) =>
           row && changed(subject, "refresh", afterSuccess(row, subject.role, move, runtime.now())),
-      ),
+      );
+    },
     afterFailure: (subject, outcome, move) =>
       update(subject, async (row) => {
         const next = row && afterFailure(row, subject.role, outcome, move, runtime.now());

@@ -148,7 +148,8 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   async function loadWith(token: FillToken, key: string, how: LoadOptions): Promise<Read<V> | undefined> {
     const held = l1?.peek(key);
     const sent = sending();
-    if (sent.counter === undefined) lease.keepAlive(clock);
+    // Without copies there is nothing to trust.
+    if (l1 && sent.counter === undefined) lease.keepAlive(clock);
     let stored: Stored | "unchanged" | undefined;
     try {
       const { isPatient = !mayServe(held) } = how;
