@@ -39,7 +39,7 @@ export interface AccessTokenQuery {
   /** On-behalf-of: the hash of the incoming assertion. */
   readonly userAssertionHash?: string;
   /** The request's `resource`; the token must have been acquired for the same. */
-  readonly resource?: string;
+  readonly resource?: string | undefined;
   /** The present, from {@link nowSeconds}. */
   readonly nowSeconds: number;
   /** How long before its expiry a token counts as expired, in seconds; 300 in MSAL Node. */

@@ -25,7 +25,7 @@ export interface CacheSearch {
   /** "" for the application's own tokens; absent for on-behalf-of. */
   readonly homeAccountId?: string;
   readonly userAssertionHash?: string;
-  readonly resource?: string;
+  readonly resource?: string | undefined;
   /** What the result says. */
   readonly authority: string;
   readonly correlationId: string | undefined;

@@ -39,7 +39,8 @@ export function silentFlowOf(
       realm: account.tenantId || authority.tenant,
       scopes: request.scopes ?? [],
       homeAccountId: account.homeAccountId,
-      ...(request.resource && { resource: request.resource }),
+      // A field without a value: spreading one in would cost a tenth of a hit.
+      resource: request.resource || undefined,
       authority: authority.canonical,
       correlationId: request.correlationId,
     },

@@ -100,7 +100,7 @@ export function cachedResult<M extends object>(
   { authority, correlationId, nowMs, metadata }: ResultContext<M>,
 ): AuthenticationResult & { readonly metadata: M } {
   const { identity, scopes } = token;
-  return {
+  const result: AuthenticationResult & { readonly metadata: M } = {
     authority,
     uniqueId: identity.uniqueId,
     tenantId: identity.tenantId,
@@ -112,7 +112,6 @@ export function cachedResult<M extends object>(
     fromCache: true,
     expiresOn: new Date(token.expiresOnMs),
     extExpiresOn: new Date(token.extExpiresOnMs ?? nowMs),
-    ...(token.refreshOnMs !== undefined && { refreshOn: new Date(token.refreshOnMs) }),
     correlationId,
     requestId: "",
     familyId: "",
@@ -123,6 +122,9 @@ export function cachedResult<M extends object>(
     fromPlatformBroker: false,
     metadata,
   };
+  // Not by a spread: that alone would cost a tenth of a hit.
+  if (token.refreshOnMs !== undefined) result.refreshOn = new Date(token.refreshOnMs);
+  return result;
 }
 
 /** The account of a record as MSAL describes it, e.g. for `getAccountByHomeId`. */
