@@ -20,7 +20,7 @@ export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
 
 /** No servers, sockets, databases or processes among them. */
 const HARMLESS = new Set(
-  ["buffer", "crypto", "events", "fs", "fs/promises", "os", "path", "url", "util", "v8"].map(
+  ["buffer", "crypto", "events", "fs", "fs/promises", "os", "path", "url", "util", "v8", "zlib"].map(
     (name) => `node:${name}`,
   ),
 );
