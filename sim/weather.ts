@@ -99,7 +99,7 @@ export function createWeather(): Weather {
         return history.add(`! the store is down for ${Math.round(lastsMs)} ms`);
       case "cut-off":
         if (prng.chance(0.2)) return divide(world, machine, cutOff);
-        if (prng.chance(0.2)) return prng.pick([outlive, comeLate])(world, machine, cutOff);
+        if (prng.chance(0.35)) return prng.pick([outlive, outlive, comeLate])(world, machine, cutOff);
         if (profile.maxStaleMs <= 20_000 && prng.chance(0.2)) return isolate(world, machine, cutOff);
         cutOff.set(machine.number, Math.max(cutOff.get(machine.number) ?? 0, until));
         faults.note(kind, machine.number, lastsMs);
