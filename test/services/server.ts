@@ -42,6 +42,8 @@ export interface ServerOptions {
 
 const START_ATTEMPTS = 400;
 const BETWEEN_ATTEMPTS_MS = 25;
+const RESTART_ATTEMPTS = 5;
+const BETWEEN_RESTARTS_MS = 500;
 const LOG_LENGTH = 20_000;
 
 /** A folder that only its owner may enter, unless another user's server must. */
@@ -119,6 +121,18 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     throw new Error(`${options.name} did not start: ${ended ?? "it does not answer"}\n${log.slice(-2_000)}`);
   }
 
+  /** What a killed server leaves behind, its own children say, may still be going: then it is refused once or twice. */
+  async function restart(): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await start();
+      } catch (error) {
+        if (attempt === RESTART_ATTEMPTS) throw error;
+        await new Promise((resolve) => setTimeout(resolve, BETWEEN_RESTARTS_MS));
+      }
+    }
+  }
+
   async function end(signal: NodeJS.Signals): Promise<void> {
     const ending = child;
     child = undefined;
@@ -148,7 +162,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     pause: () => void child?.kill("SIGSTOP"),
     resume: () => void child?.kill("SIGCONT"),
     kill: () => end("SIGKILL"),
-    restart: start,
+    restart,
     stop,
   };
 }
