@@ -12,6 +12,7 @@ import { answerFromMemory, askUnderLease, inCache, shared, type CachedFlow } fro
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
+import { isEmptyObject } from "./silent-flow.ts";
 
 interface OboFlow extends CachedFlow {
   readonly request: OnBehalfOfRequest;
@@ -132,7 +133,7 @@ async function keep(
     signsIn: false,
     base,
     mine,
-    strengthens: false,
+    strengthens: !isEmptyObject(obo.request.claims),
     signedInAtMs: issuedAtMs(obo.request.oboAssertion),
   });
 }

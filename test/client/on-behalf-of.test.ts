@@ -70,6 +70,21 @@ describe("an assertion", () => {
     expect(asked(world)).toBe(1);
   });
 
+  test("exchanged with claims brings a token that every node serves from then on", async () => {
+    const world = createWorld();
+    const [a, b] = [api(world), api(world)];
+    const request = { oboAssertion: await assertionOf(world), scopes: SCOPES };
+    const weak = await a.client.acquireTokenOnBehalfOf(request);
+    expect((await b.client.acquireTokenOnBehalfOf(request))!.accessToken).toBe(weak!.accessToken);
+    const claims = JSON.stringify({ access_token: { acrs: { essential: true, value: "c1" } } });
+    const strong = await a.client.acquireTokenOnBehalfOf({ ...request, claims });
+    expect(strong!.accessToken).not.toBe(weak!.accessToken);
+    for (const node of [a, b]) {
+      expect((await node.client.acquireTokenOnBehalfOf(request))!.accessToken).toBe(strong!.accessToken);
+    }
+    expect(asked(world)).toBe(2);
+  });
+
   test("finds what another node has added to its partition since", async () => {
     const world = createWorld();
     const [a, b] = [api(world), api(world)];
