@@ -18,8 +18,8 @@ export interface Silent extends CachedFlow {
 
 export function silentFlow(context: ClientContext, request: SilentFlowRequest): Silent {
   const authority = context.authority(request);
-  const { account, partition } = context.subjects(request.account, authority, namesAuthority(request));
-  return silentFlowOf(context, request, authority, { account, partition });
+  const subject = context.subjects(request.account, authority, namesAuthority(request));
+  return silentFlowOf(context, request, authority, subject);
 }
 
 /** For an account whose tokens lie in that partition. */

@@ -81,6 +81,9 @@ export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord>
       };
     },
 
+    // The user may have signed in again, or what was damaged may have been put back.
+    answers: ({ type }) => type !== "removed" && type !== "refused",
+
     reconcile(key, held, stored) {
       const known = reconcile(held, stored);
       if (known !== stored) emit({ type: "store-rolled-back", partition: partitionLabel(key) });

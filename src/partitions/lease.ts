@@ -35,6 +35,9 @@ export interface LeasedWork<R> {
   readonly work: (guard: RequestGuard) => Promise<R>;
 }
 
+/** What is done under a lease; how to wait for it is somebody else's. */
+type RecheckedWork<R> = Pick<LeasedWork<R>, "key" | "recheck" | "work">;
+
 export interface Leases {
   /**
    * What `recheck`, `meanwhile` or `work` answered; `recheck` always comes before `work`, except for whoever
@@ -50,7 +53,7 @@ export interface Leases {
    * backend cannot say so. Without a backend everybody works.
    * @throws what `recheck` throws
    */
-  runIfFree<R>(leased: Pick<LeasedWork<R>, "key" | "recheck" | "work">): Promise<R | undefined>;
+  runIfFree<R>(leased: RecheckedWork<R>): Promise<R | undefined>;
 }
 
 export interface LeasesOptions {
@@ -88,7 +91,7 @@ export function createLeases(options: LeasesOptions): Leases {
     const startedAt = runtime.monotonicNow();
     for (let pauseMs = POLL_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, POLL_MAX_MS)) {
       const asked = await acquireLease(lease, leased.key, terms);
-      if (asked.status === "held") return underLease(asked.lease, leased);
+      if (asked.status === "held") return underLease(asked.lease, leased, lastLook);
       if (asked.status === "unavailable") return (await lastLook(leased)) ?? leased.work(free);
       const instead = leased.meanwhile?.() ?? (await look(leased));
       if (instead !== undefined) return instead;
@@ -101,35 +104,32 @@ export function createLeases(options: LeasesOptions): Leases {
     }
   }
 
-  async function underLease<R>(held: HeldLease, leased: LeasedWork<R>): Promise<R> {
+  async function underLease<R>(
+    held: HeldLease,
+    leased: RecheckedWork<R>,
+    lookAgain: (leased: RecheckedWork<R>) => Promise<R | undefined>,
+  ): Promise<R> {
     try {
       // Whoever had the lease before us may just have finished what we came for.
-      return (await lastLook(leased)) ?? (await leased.work(held.guard));
+      return (await lookAgain(leased)) ?? (await leased.work(held.guard));
     } finally {
       await held.release();
     }
   }
 
-  async function runIfFree<R>(
-    leased: Pick<LeasedWork<R>, "key" | "recheck" | "work">,
-  ): Promise<R | undefined> {
+  async function runIfFree<R>(leased: RecheckedWork<R>): Promise<R | undefined> {
     if (!lease) return (await leased.recheck()) ?? leased.work(free);
     const asked = await acquireLease(lease, leased.key, terms);
-    if (asked.status !== "held") return undefined;
-    try {
-      return (await leased.recheck()) ?? (await leased.work(asked.lease.guard));
-    } finally {
-      await asked.lease.release();
-    }
+    return asked.status === "held" ? underLease(asked.lease, leased, () => leased.recheck()) : undefined;
   }
 
   /** Before a request. What cannot be read might be a newer refresh token, which only one-time mode minds. */
-  function lastLook<R>(leased: LeasedWork<R>): Promise<R | undefined> {
+  function lastLook<R>(leased: RecheckedWork<R>): Promise<R | undefined> {
     return mode === "one-time" ? leased.recheck() : look(leased);
   }
 
   /** One reading that fails is no reason to give up: the holder may be about to bring the answer. */
-  async function look<R>(leased: LeasedWork<R>): Promise<R | undefined> {
+  async function look<R>(leased: RecheckedWork<R>): Promise<R | undefined> {
     try {
       return await leased.recheck();
     } catch (error) {

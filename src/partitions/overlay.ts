@@ -4,6 +4,7 @@ import { sameJson } from "../blob/json.ts";
 import {
   applyChange,
   hasLanded,
+  lastSignOut,
   signOutBefore,
   type Applied,
   type ApplyContext,
@@ -99,12 +100,7 @@ function ownResults(entry: UnsavedTokens, there: Current, over: number | undefin
 }
 
 /** A sign-out that the latest sign-in did not know of: what waited before that sign-in may be what it ended. */
-function isEndedSince({ signInId }: UnsavedTokens, there: Current, over: number | undefined): boolean {
-  const endedMs =
-    there?.type === "removed"
-      ? there.removedAtMs
-      : there?.type === "tokens" && !hasLanded(there, signInId)
-        ? there.afterMs
-        : undefined;
+function isEndedSince(entry: UnsavedTokens, there: Current, over: number | undefined): boolean {
+  const endedMs = lastSignOut(there, entry);
   return endedMs !== undefined && (over === undefined || endedMs > over);
 }

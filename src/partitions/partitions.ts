@@ -157,9 +157,6 @@ async function read(
   if (core.unsaved.size > 0 && level === "L2") core.requestReplay("now");
   const current = seenHere(core, key, found?.value);
   if (found?.level === "stale" && MAY_BEGIN_AGAIN.has(partition.kind) && !core.unsaved.get(key)) {
-    const isOver = current?.type === "removed" || current?.type === "refused";
-    // Nobody can be served by such a copy: so this waits while somebody tries whether the store is back.
-    if (isOver && !how?.fresh) return read(core, partition, { fresh: true });
     if (current?.type === "removed") throw inMemoryOnly("the user had signed out");
     if (current?.type === "refused") throw inMemoryOnly("the record was not authentic");
   }

@@ -77,6 +77,8 @@ export interface Codec<V> {
   decode(key: string, bytes: Uint8Array): V | Promise<V>;
   /** How long the store is asked to keep a value; default: what the store itself says, never renewed. */
   lifetime?(key: string, value: V): Lifetime;
+  /** False for a value that says only that there is nothing: whoever reads such a copy waits for the store's own word. */
+  answers?(value: V): boolean;
   /** Decides between a copy in memory and what the store now says; default: the store. */
   reconcile?(key: string, held: V, stored: V): V;
 }

@@ -152,7 +152,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     if (l1 && sent.counter === undefined) lease.keepAlive(clock);
     let stored: Stored | "unchanged" | undefined;
     try {
-      const { isPatient = !mayServe(held) } = how;
+      const { isPatient = !(mayServe(held) && (codec.answers?.(held.value) ?? true)) } = how;
       stored = await records.get(key, { unlessVersion: held?.version, ...how, isPatient });
     } catch (error) {
       return failSafe(key, error);

@@ -132,6 +132,31 @@ test("what is under way for a key is forgotten when its time is up", async () =>
   expect(world.runtime.pendingTimers()).toBe(0);
 });
 
+test("whoever has but a copy that answers nothing waits while somebody tries whether the store is back", async () => {
+  const world = tierWorld();
+  const breaker = { afterFailures: 1, pauseMs: 100 };
+  const codec = {
+    encode: (_key: string, value: string): Uint8Array => Buffer.from(value),
+    decode: (_key: string, bytes: Uint8Array): string => Buffer.from(bytes).toString(),
+    answers: (value: string): boolean => value !== "removed",
+  };
+  const node = world.node({ calls: { breaker }, codec }, { backplane: false });
+  await stored(node.put("removed", null));
+  await world.runtime.advance(BOUND_MS);
+  node.link.fail("get");
+  await node.tiers.read(KEY);
+  await world.runtime.advance(breaker.pauseMs);
+  const gate = node.link.holdBefore("get");
+  void node.tiers.read(`${KEY}-other`);
+  await gate.arrived;
+  const waiting = outcomeOf(node.tiers.read(KEY));
+  await settle();
+  expect(waiting).toEqual({});
+  gate.open();
+  await settle();
+  expect(waiting.value).toMatchObject({ value: "removed", level: "L2" });
+});
+
 test("who insists on the store's word waits while somebody tries whether it is back; who has a copy does not", async () => {
   const world = tierWorld();
   const breaker = { afterFailures: 1, pauseMs: 100 };
