@@ -15,7 +15,7 @@ const PORTS = [...GROUND, "blob", "envelope", "store", "telemetry"];
 const PARTITIONS = [...PORTS, "tiers", "activity"];
 const MSAL = [...PARTITIONS, "partitions"];
 const ROOT_OF_COMPOSITION = [...MSAL, "msal"];
-const CLIENT = [...ROOT_OF_COMPOSITION, "options", "token-cache"];
+const CLIENT = [...ROOT_OF_COMPOSITION, "options", "cache-parts", "token-cache"];
 const ON_CLIENT = [...CLIENT, "client"];
 const ADAPTER = [...GROUND, "store", "adapters/shared"];
 
@@ -61,8 +61,13 @@ export const LAYERS: readonly Layer[] = [
   { name: "options", imports: [...MSAL, "names"], packages: [] },
   // A cache without a store keeps its records in memory.
   {
-    name: "token-cache",
+    name: "cache-parts",
     imports: [...ROOT_OF_COMPOSITION, "names", "options", "adapters/memory"],
+    packages: [],
+  },
+  {
+    name: "token-cache",
+    imports: [...ROOT_OF_COMPOSITION, "names", "options", "adapters/memory", "cache-parts"],
     packages: [],
   },
   { name: "client", imports: CLIENT, packages: ["lru-cache", "node:crypto"] },

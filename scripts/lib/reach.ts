@@ -6,7 +6,7 @@ import { ROOT, type PackageJson } from "./tree.ts";
 
 /** Packages and Node modules beyond {@link HARMLESS} that an entry may reach; another is a leak. */
 export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
-  ".": ["@azure/msal-node", "cockatiel", "lru-cache"],
+  ".": ["@azure/msal-node", "cockatiel", "lru-cache", "node:zlib"],
   "./memory": [],
   "./sqlite": ["node:sqlite"],
   "./filesystem": [],
@@ -20,7 +20,7 @@ export const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
 
 /** No servers, sockets, databases or processes among them. */
 const HARMLESS = new Set(
-  ["buffer", "crypto", "events", "fs", "fs/promises", "os", "path", "url", "util", "v8", "zlib"].map(
+  ["buffer", "crypto", "events", "fs", "fs/promises", "os", "path", "url", "util", "v8"].map(
     (name) => `node:${name}`,
   ),
 );

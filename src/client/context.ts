@@ -15,7 +15,7 @@ import type { OperationSettings } from "../msal/operation.ts";
 import type { ConfidentialClientApplication, Configuration, MsalClient } from "../msal/types.ts";
 import { userPartition, type Partition, type PartitionScope } from "../partitions/partition.ts";
 import type { TokenRecord } from "../partitions/record.ts";
-import type { CacheParts } from "../token-cache.ts";
+import type { CacheParts } from "../cache-parts.ts";
 import type { EarlyRefreshes } from "./early-refresh.ts";
 import type { CacheAnswers } from "./lookup.ts";
 import type { Subjects } from "./subjects.ts";

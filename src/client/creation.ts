@@ -18,7 +18,7 @@ import type {
   UsernamePasswordRequest,
 } from "../msal/types.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
-import type { CacheParts } from "../token-cache.ts";
+import type { CacheParts } from "../cache-parts.ts";
 import {
   activitySubject,
   credentialOf,

@@ -1,5 +1,5 @@
 /** Tells the listener of a cache about each acquisition of its clients. */
-import type { CacheParts } from "../token-cache.ts";
+import type { CacheParts } from "../cache-parts.ts";
 import type { TokenkeepEvent } from "../telemetry/events.ts";
 import type { TokenResult } from "./result.ts";
 
