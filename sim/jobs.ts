@@ -62,14 +62,7 @@ export function startJobs(world: World): { stop(): void } {
   }
 
   function begin(process: Process, user: string): void {
-    const held = operations.all.filter(
-      (operation) =>
-        operation.user === user &&
-        operation.accessToken !== undefined &&
-        operation.app === "web" &&
-        operation.scopes[0] === "api://notes/read",
-    );
-    const assertion = prng.pick(held.slice(-3))?.accessToken;
+    const assertion = prng.pick(operations.assertionsOf(user).slice(-3));
     if (assertion !== undefined) operations.beginJob(process, user, assertion, prng.pick(DOWNSTREAM));
   }
 

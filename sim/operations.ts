@@ -25,6 +25,8 @@ export interface Operations {
   /** Names of the people of this run. */
   readonly users: readonly string[];
   pickUser(prng: Prng): string;
+  /** The tokens for the API that a user's browsers got, the oldest first. */
+  assertionsOf(user: string): string[];
   account(user: string): AccountRef;
   byCorrelationId(id: string): Operation | undefined;
   signIn(process: Process, user: string): void;
@@ -168,6 +170,12 @@ export function createOperations(world: World): Operations {
   return {
     all,
     users,
+    assertionsOf: (wanted) =>
+      all.flatMap(({ user, app, scopes, accessToken }) =>
+        user === wanted && app === "web" && scopes[0] === "api://notes/read" && accessToken !== undefined
+          ? [accessToken]
+          : [],
+      ),
     pickUser: (prng) => prng.pick(users),
     account,
     byCorrelationId: (id) => byId.get(id),

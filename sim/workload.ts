@@ -130,14 +130,7 @@ export function startWorkload(world: World): Workload {
 
   /** Callers hand in whatever token for the API they got lately, fresh or not so fresh. */
   function onBehalfOf(process: Process, user: string): void {
-    const held = operations.all.filter(
-      (operation) =>
-        operation.user === user &&
-        operation.accessToken !== undefined &&
-        operation.app === "web" &&
-        operation.scopes[0] === "api://notes/read",
-    );
-    const assertion = prng.pick(held.slice(-4))?.accessToken;
+    const assertion = prng.pick(operations.assertionsOf(user).slice(-4));
     if (assertion === undefined) return;
     operations.onBehalfOf(process, user, assertion, prng.pick(DOWNSTREAM));
   }

@@ -8,8 +8,9 @@ import { newWrappedKey } from "../../src/envelope/new-wrapped-key.ts";
 import { rewrapKeys } from "../../src/envelope/rewrap-keys.ts";
 import { keysFromWrapped } from "../../src/envelope/wrapped-keys.ts";
 import type { WrappedKeysOptions } from "../../src/envelope/wrapped-keys.ts";
-import { OptionsError, TokenkeepError } from "../../src/errors.ts";
+import { OptionsError } from "../../src/errors.ts";
 import { fakeRuntime } from "../adapters/fake-runtime.ts";
+import { errorOf } from "../support/error-of.ts";
 import { createTape } from "../canary/tape.ts";
 import { createWindowScan } from "../canary/windows.ts";
 import { startKeyVault, type KeyVault } from "../services/key-vault.ts";
@@ -63,15 +64,6 @@ function watched(wrapper: KeyWrapper, seen: Buffer[]): KeyWrapper {
     ...wrapper,
     wrap: (dataKey, options) => (seen.push(Buffer.from(dataKey)), wrapper.wrap(dataKey, options)),
   };
-}
-
-async function errorOf(work: Promise<unknown>): Promise<TokenkeepError> {
-  const error = await work.then(
-    () => new Error("nothing was thrown"),
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof TokenkeepError) return error;
-  throw error;
 }
 
 /** A ring of one key, and what unwrapped it. */

@@ -19,6 +19,19 @@ describe.skipIf(!redisProgram)("Redis Cluster", () => {
   redisContracts("redis cluster by node-redis", () => nodeRedisCluster(cluster.ports), flush);
   redisContracts("redis cluster by ioredis", () => ioRedisCluster(cluster.ports), flush);
 
+  test.each([
+    ["node-redis", nodeRedisCluster],
+    ["ioredis", ioRedisCluster],
+  ])("takes the first call of a fresh store by %s, 150 times of 150", async (_name, clientOf) => {
+    for (let count = 0; count < 150; count += 1) {
+      const { client, dispose } = clientOf(cluster.ports);
+      const store = redisStore({ client });
+      expect(await store.get(`first-call-${count}`)).toBeUndefined();
+      await store.close();
+      dispose();
+    }
+  });
+
   /** Calls of each command, on all the nodes together. */
   async function commands(work: () => Promise<unknown>): Promise<Map<string, number>> {
     const clients = cluster.nodes.map(({ url }) => createClient({ url }));

@@ -201,6 +201,44 @@ test("what another node stored is adopted when the provider refuses ours", async
   expect(adopted.metadata.tokenSource).toBe("cache");
 });
 
+test.each([
+  ["one-time", 1],
+  ["reusable", 0],
+] as const)("with %s refresh tokens a renewal asks for a replica %d times", async (refreshTokens, times) => {
+  const world = createWorld({ refreshTokens });
+  let asked = 0;
+  const replicated = (): Promise<boolean> => Promise.resolve((asked += 1) > 0);
+  const node = world.node({ refreshTokens, store: { ...world.store, replicated } });
+  const { account } = await node.signIn(ADA);
+  passTime(HOUR_MS);
+  await node.client.acquireTokenSilent({ account: account!, scopes: READ });
+  expect(asked).toBe(times);
+});
+
+test("a sign-in that ends the token just adopted is adopted too", async () => {
+  const world = createWorld();
+  const elsewhere = world.node();
+  const { account } = await elsewhere.signIn(ADA);
+  passTime(HOUR_MS);
+  const network = tapNetwork(world.authority.networkClient());
+  const node = world.node({ refreshLease: "off" }, { system: { networkClient: network } });
+  // While each of the first two requests is on its way the user's sign-ins end, and they sign in again elsewhere.
+  const send = network.sendPostRequestAsync;
+  let returns = 0;
+  network.sendPostRequestAsync = async (url, options) => {
+    if (returns < 2) {
+      returns += 1;
+      world.authority.revokeUser(ADA);
+      await elsewhere.signIn(ADA);
+    }
+    return send(url, options);
+  };
+  const scopes = ["api://tasks/read"];
+  const renewed = await node.client.acquireTokenSilent({ account: account!, scopes });
+  expect(renewed.metadata).toMatchObject({ tokenSource: "identity-provider", saved: true });
+  expect(world.authority.count({ grant: "refresh_token" })).toBe(3);
+});
+
 describe("the account of a request", () => {
   test("may be as little as a home account id", async () => {
     const world = createWorld();

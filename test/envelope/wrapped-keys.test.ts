@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 
-import { OptionsError, TokenkeepError } from "../../src/errors.ts";
+import { OptionsError } from "../../src/errors.ts";
 import type { KeySource, WrappedKeysOptions } from "../../src/envelope/wrapped-keys.ts";
 import { keysFromWrapped } from "../../src/envelope/wrapped-keys.ts";
 import { rewrapKeys } from "../../src/envelope/rewrap-keys.ts";
@@ -12,6 +12,7 @@ import { createSealer } from "../../src/envelope/sealer.ts";
 import { systemRuntime } from "../../src/runtime.ts";
 import { fakeRuntime, type FakeRuntime } from "../adapters/fake-runtime.ts";
 import { CONTEXT, KEY_ONE, KEY_TWO, RING } from "./support.ts";
+import { errorOf } from "../support/error-of.ts";
 import { createTape } from "../canary/tape.ts";
 import { createWindowScan } from "../canary/windows.ts";
 import { testWrapper, type TestWrapper } from "./wrapper.ts";
@@ -52,15 +53,6 @@ async function setting(options: Partial<WrappedKeysOptions> = {}): Promise<Setti
       }),
   };
   return made;
-}
-
-async function errorOf(work: Promise<unknown>): Promise<TokenkeepError> {
-  const error = await work.then(
-    () => new Error("nothing was thrown"),
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof TokenkeepError) return error;
-  throw error;
 }
 
 describe("wrapped keys", () => {
