@@ -2,8 +2,11 @@
  * Switches one mechanism off, so that the checker can show that it would be missed. The code itself knows nothing
  * of this: its source is rewritten while it is loaded, and a text that is no longer there fails the run.
  */
+import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
+
+const SOURCE = fileURLToPath(new URL("../src/", import.meta.url));
 
 interface Rewrite {
   /** Under `src/`. */
@@ -82,7 +85,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "partitions/lease.ts",
-        find: "return (await lastLook(leased)) ?? (await leased.work(held.guard));",
+        find: "return (await lookAgain(leased)) ?? (await leased.work(held.guard));",
         replace: "return await leased.work(held.guard);",
       },
     ],
@@ -341,8 +344,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "partitions/lease.ts",
-        find: 'if (asked.status !== "held") return undefined;',
-        replace: 'if (asked.status !== "held") return (await leased.recheck()) ?? leased.work(free);',
+        find: "() => leased.recheck()) : undefined;",
+        replace: "() => leased.recheck()) : ((await leased.recheck()) ?? leased.work(free));",
       },
     ],
   },
@@ -525,13 +528,12 @@ interface InstalledBreak {
 export function installBreak(name: string): InstalledBreak {
   const chosen = BREAKS[name];
   if (!chosen) throw new TypeError(`there is no break ${JSON.stringify(name)}; --break list names them`);
-  const source = fileURLToPath(new URL("../src/", import.meta.url));
   const waiting = new Set(chosen.rewrites);
   registerHooks({
     load(url, context, next) {
       const loaded = next(url, context);
       const here = [...waiting].filter(
-        ({ file }) => url.startsWith("file:") && fileURLToPath(url) === source + file,
+        ({ file }) => url.startsWith("file:") && fileURLToPath(url) === SOURCE + file,
       );
       if (here.length === 0) return loaded;
       let text = Buffer.from(loaded.source as Uint8Array).toString("utf8");
@@ -549,6 +551,12 @@ export function installBreak(name: string): InstalledBreak {
       if (missed) throw new Error(`--break ${name}: src/${missed.file} was never loaded`);
     },
   };
+}
+
+/** The files that a break rewrites, as it leaves them. @throws if a text to replace is not there just once. */
+export function rewrittenSources(name: string): readonly string[] {
+  const rewrites = BREAKS[name]?.rewrites ?? [];
+  return rewrites.map((rewrite) => applied(name, readFileSync(SOURCE + rewrite.file, "utf8"), rewrite));
 }
 
 function applied(name: string, text: string, { file, find, replace }: Rewrite): string {

@@ -28,30 +28,55 @@ export interface Lies {
 export async function judgeCase(drawn: Case, tally: Tally, lies: Lies = {}): Promise<void> {
   vi.setSystemTime(NOW * 1000);
   const us = await openUs(drawn);
+  const times: number[] = [];
   let elapsed = 0;
   for (const ask of drawn.asks) {
     elapsed += ask.afterSeconds;
+    times.unshift(elapsed);
     vi.setSystemTime((NOW + elapsed) * 1000);
     const ours = await us.ask(lies.request ? lies.request(ask) : ask);
     const told = ours.result && lies.result ? { ...ours, result: lies.result(ours.result) } : ours;
-    await judge({ drawn, ask, elapsed }, told, (outcome) => {
+    await judgeByReading({ drawn, ask, elapsed }, times, told, (outcome) => {
       tally.set(outcome, (tally.get(outcome) ?? 0) + 1);
     });
   }
   await us.close();
 }
 
+/**
+ * A token from the future counts from when it was read, and which of two in each other's way is kept depends on
+ * that. What is in memory was read at one of the earlier questions.
+ */
+async function judgeByReading(
+  asked: Omit<Asked, "readAt">,
+  times: readonly number[],
+  ours: OurAnswer,
+  count: Count,
+): Promise<void> {
+  const failures: unknown[] = [];
+  for (const readAt of times) {
+    try {
+      return await judge({ ...asked, readAt }, ours, count);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw failures[0];
+}
+
 interface Asked {
   readonly drawn: Case;
   readonly ask: Ask;
+  /** Seconds from the beginning to the question, and to the reading of what answers it. */
   readonly elapsed: number;
+  readonly readAt: number;
 }
 
 type Count = (outcome: Outcome) => void;
 
 async function judge(asked: Asked, ours: OurAnswer, count: Count): Promise<void> {
-  const { drawn, ask, elapsed } = asked;
-  const held = asHeld(drawn.blob, elapsed);
+  const { drawn, ask, readAt } = asked;
+  const held = asHeld(drawn.blob, readAt);
   const meant = asMeant(ask, drawn.authority);
   const theirs = await askMsal(serializeBlob(held), drawn.authority, meant);
   if (!theirs.result) return judgeWithoutTheirs(asked, ours, count);
@@ -81,8 +106,8 @@ function judgeWithoutTheirs({ drawn, elapsed }: Asked, ours: OurAnswer, count: C
 
 /** What MSAL says to the cache and the question exactly as they were drawn. */
 async function judgeDifferences(asked: Asked, meant: Ask, ours: TokenResult, count: Count): Promise<void> {
-  const { drawn, ask, elapsed } = asked;
-  const kinds = differences(drawn.blob, asHeld(drawn.blob, elapsed), ask, meant);
+  const { drawn, ask, readAt } = asked;
+  const kinds = differences(drawn.blob, asHeld(drawn.blob, readAt), ask, meant);
   const { result } = await askMsal(serializeBlob(drawn.blob), drawn.authority, ask);
   if (result && isDeepStrictEqual(comparable(ours, ask), comparable(result, ask))) return;
   if (kinds.length === 0) fail("differs for no listed reason", { ours, theirs: result });
