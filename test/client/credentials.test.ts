@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
+import { createSigningKey, decodeJwt, signJwt } from "../../src/testing/authority/jwt.ts";
 import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
 import { passTime, steerDates } from "../support/dates.ts";
 import { tapNetwork } from "../support/network.ts";
@@ -55,16 +56,35 @@ test("a certificate's assertion is signed anew shortly before it ends, and if th
   expect(new Set([first, third, fourth]).size).toBe(3);
 });
 
-test("an assertion of the application's own, e.g. a federated credential, is asked for at each call that is made", async () => {
-  const world = createWorld({ apps: [{ clientId: DEFAULT_CLIENT_IDS.web, publicKeys: [] }] });
+test("a federated credential's assertion is asked for at each call that is made, and at no hit", async () => {
+  const issuer = createSigningKey();
+  const credential = {
+    issuer: "https://cluster.example",
+    subject: "system:serviceaccount:shop:worker",
+    publicKeys: [issuer.publicKey.export({ format: "pem", type: "spki" }).toString()],
+  };
+  const world = createWorld({
+    apps: [{ clientId: DEFAULT_CLIENT_IDS.web, federatedCredentials: [credential] }],
+  });
   const network = tapNetwork(world.authority.networkClient());
   let asked = 0;
-  const clientAssertion = (): Promise<string> => Promise.resolve(`federated-${(asked += 1)}`);
+  const clientAssertion = (): Promise<string> => {
+    const claims = { iss: credential.issuer, sub: credential.subject, aud: "api://AzureADTokenExchange" };
+    const jwt = signJwt(issuer, { ...claims, exp: Date.now() / 1000 + 60, jti: `${(asked += 1)}` });
+    return Promise.resolve(jwt);
+  };
   const auth = { ...world.authority.msalAuth("contoso", DEFAULT_CLIENT_IDS.web), clientAssertion };
   const node = world.node({}, { auth, system: { networkClient: network } });
-  // The local authority does not trust that issuer; what was sent is what counts.
-  await expect(appToken(node)).rejects.toMatchObject({ code: "ERR_CONFIGURATION" });
-  expect(network.posts.map((post) => post.form.get("client_assertion"))).toEqual(["federated-1"]);
+  const scopes = ["api://notes/.default"];
+  for (const skipCache of [false, false, true]) {
+    await node.client.acquireTokenByClientCredential({ scopes, skipCache });
+  }
+  const { account } = await node.signIn(ADA);
+  await node.client.acquireTokenSilent({ account: account!, scopes: READ });
+  await node.client.acquireTokenSilent({ account: account!, scopes: READ, forceRefresh: true });
+  const sent = network.posts.map((post) => post.form.get("client_assertion"));
+  expect(sent.map((jwt) => decodeJwt(jwt ?? "")?.claims["jti"])).toEqual(["1", "2", "3", "4"]);
+  expect(network.posts.map((post) => post.form.get("client_secret"))).toEqual([null, null, null, null]);
 });
 
 test.each(["common", "organizations", "consumers"])("there is no application token of %s", async (tenant) => {

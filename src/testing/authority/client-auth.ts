@@ -4,6 +4,7 @@ import { issuerOf, param, type AuthorityContext } from "./context.ts";
 import type { Registration } from "./directory.ts";
 import { decodeJwt, type DecodedJwt } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
+import type { FederatedCredential } from "./options.ts";
 
 const ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -65,16 +66,26 @@ function checkAssertion(
   type: string | undefined,
 ): void {
   const token = type === ASSERTION_TYPE ? decodeJwt(assertion) : undefined;
-  if (token === undefined || !(app.publicKeys ?? []).some((pem) => signedBy(token, pem))) {
+  const federated = app.federatedCredentials?.find(({ issuer }) => issuer === token?.claims["iss"]);
+  const keys = federated?.publicKeys ?? app.publicKeys ?? [];
+  if (token === undefined || !keys.some((pem) => signedBy(token, pem))) {
     throw new OAuthError("invalid_client", 700027, "The client assertion's signature is not valid.");
   }
   const { iss, sub, aud, exp, nbf } = token.claims;
   const now = Math.floor(context.runtime.now() / 1000);
   const timely = typeof exp === "number" && exp > now && (typeof nbf !== "number" || nbf <= now + 300);
   if (!timely) throw new OAuthError("invalid_client", 700024, "The client assertion is not in its validity.");
+  if (federated) return checkFederated(federated, sub, aud);
   if (iss !== app.clientId || sub !== app.clientId || !isOurs(context, aud)) {
     throw new OAuthError("invalid_client", 700021, "The client assertion is for another client or audience.");
   }
+}
+
+const FEDERATED_AUDIENCE = "api://AzureADTokenExchange";
+
+function checkFederated({ subject, audience }: FederatedCredential, sub: unknown, aud: unknown): void {
+  if (sub === subject && aud === (audience ?? FEDERATED_AUDIENCE)) return;
+  throw new OAuthError("invalid_client", 700213, "No federated credential matches the client assertion.");
 }
 
 function signedBy(token: DecodedJwt, pem: string): boolean {

@@ -104,7 +104,7 @@ function register(app: AuthorityApp): Registration {
   return {
     ...app,
     name: app.name ?? app.clientId,
-    isPublic: app.clientSecret === undefined && (app.publicKeys?.length ?? 0) === 0,
+    isPublic: app.clientSecret === undefined && !app.publicKeys?.length && !app.federatedCredentials?.length,
   };
 }
 

@@ -27,6 +27,7 @@ export type {
   AuthorityLifetimes,
   AuthorityResource,
   AuthorityUser,
+  FederatedCredential,
   LocalAuthorityOptions,
   RefreshTokenMode,
 } from "./options.ts";

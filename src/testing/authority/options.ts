@@ -19,6 +19,18 @@ export interface AuthorityUser {
   readonly guestOf?: readonly string[];
 }
 
+/** Whose assertions an application may send for its own: another issuer's, as in Entra ID's workload identity federation. */
+export interface FederatedCredential {
+  /** Their `iss`, compared exactly. */
+  readonly issuer: string;
+  /** Their `sub`, compared exactly, e.g. `system:serviceaccount:shop:worker`. */
+  readonly subject: string;
+  /** Their `aud`. Default `api://AzureADTokenExchange`. */
+  readonly audience?: string;
+  /** PEM public keys or certificates of the issuer. */
+  readonly publicKeys: readonly string[];
+}
+
 /** An application registration. Every registration exists in every tenant. */
 export interface AuthorityApp {
   /** The application's id, a GUID or any text. */
@@ -29,6 +41,8 @@ export interface AuthorityApp {
   readonly clientSecret?: string;
   /** PEM public keys or certificates that may sign client assertions (`clientCertificate` in MSAL). */
   readonly publicKeys?: readonly string[];
+  /** Other issuers whose assertions it may send instead (`clientAssertion` in MSAL). Default: none. */
+  readonly federatedCredentials?: readonly FederatedCredential[];
   /**
    * Where codes may go; compared exactly, but for the port of a loopback address (RFC 8252 section 7.3).
    * Default: any `http` URL on a loopback address.

@@ -128,6 +128,31 @@ describe("client assertions", () => {
     expect(await send(signJwt(key, { ...good, sub: NOTES }))).toBe("invalid_client");
     expect(await send(signJwt(key, { ...good, exp: now }))).toBe("invalid_client");
   });
+
+  test("an issuer that the registration trusts may speak for it, and no other", async () => {
+    const issuer = "https://cluster.example";
+    const subject = "system:serviceaccount:shop:worker";
+    const federatedCredentials = [{ issuer, subject, publicKeys: [publicPem] }];
+    const authority = authorityWith({ apps: [{ clientId: WEB, federatedCredentials }] });
+    const key = createSigningKey(privateKey);
+    const exp = Math.floor(Date.now() / 1000) + 600;
+    const good = { iss: issuer, sub: subject, aud: "api://AzureADTokenExchange", exp };
+    const send = async (assertion: string): Promise<unknown> => {
+      const client = inProcessClient(authority, WEB, "contoso", { clientAssertion: assertion });
+      const asked = client.acquireTokenByClientCredential({ scopes: ["api://notes/.default"] });
+      return asked.then(
+        (result) => claimsOf(result!.accessToken)["azp"],
+        (error: unknown) => (error as { errorCode?: unknown }).errorCode,
+      );
+    };
+    expect(await send(signJwt(key, good))).toBe(WEB);
+    expect(await send(signJwt(createSigningKey(), good))).toBe("invalid_client");
+    expect(await send(signJwt(key, { ...good, iss: "https://other.example" }))).toBe("invalid_client");
+    expect(await send(signJwt(key, { ...good, iss: WEB, sub: WEB }))).toBe("invalid_client");
+    expect(await send(signJwt(key, { ...good, sub: `${subject}-2` }))).toBe("invalid_client");
+    expect(await send(signJwt(key, { ...good, aud: authority.issuer("contoso") }))).toBe("invalid_client");
+    expect(await send(signJwt(key, { ...good, exp: 1 }))).toBe("invalid_client");
+  });
 });
 
 describe("on behalf of", () => {
