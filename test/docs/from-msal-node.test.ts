@@ -5,7 +5,7 @@ import { createTokenCache } from "../../src/token-cache.ts";
 import { read } from "./documents.ts";
 
 const EVERY_REQUEST = "Every request";
-const WORDS = ["same", "different", "refused"];
+const WORDS = ["same", "different", "refused", "new"];
 
 interface Row {
   readonly table: string;
@@ -28,7 +28,8 @@ function rowsOf(page: string): Row[] {
     });
 }
 
-const rows = rowsOf(read("docs/from-msal-node.md"));
+const all = rowsOf(read("docs/from-msal-node.md"));
+const rows = all.filter(({ here }) => here !== "new");
 
 let compiler: Compiler;
 /** By table: the members of MSAL's type, and of ours in its place. */
@@ -100,6 +101,17 @@ test("what is called same or different is there: applications' values fit, and r
         .map((table) => `${table}.${row.member}`),
     );
   expect(wrong).toEqual([]);
+});
+
+test("what is called new is what only our clients and their options have, all of it", () => {
+  const added = ["ConfidentialClientApplication", "PublicClientApplication", "Configuration"].flatMap(
+    (table) =>
+      [...(ours.get(table)?.keys() ?? [])]
+        .filter((member) => !msal.get(table)?.has(member))
+        .map((member) => label({ table, member })),
+  );
+  const called = all.filter(({ here }) => here === "new").map(label);
+  expect(called.toSorted()).toEqual(added.toSorted());
 });
 
 test("what is called refused does not compile, or says ERR_NOT_SUPPORTED", async () => {
