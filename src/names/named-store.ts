@@ -39,6 +39,7 @@ export function nameStore(store: Store, options: NamedStoreOptions): Store {
   return {
     name: store.name,
     ...records,
+    ...(store.replicated && { replicated: (key: string) => areReplicated(store, places, key) }),
     ...(store.inspect && { inspect: () => store.inspect!() }),
     ...(store.backplane && { backplane: namedBackplane(store.backplane, current, known) }),
     ...(store.lease && { lease: namedLease(store.lease, namings) }),
@@ -58,6 +59,16 @@ function recordsOf(
   if (!other) return recordsAt(store, current);
   const [old, next] = moves ? [other, current] : [current, other];
   return movingRecords(store, { old, next, moves, runtime });
+}
+
+/** What ended under one name must not come back under the other: as long as there are two, both are asked. */
+async function areReplicated(
+  store: Store,
+  places: readonly Place[],
+  key: string,
+): Promise<boolean | undefined> {
+  const answers = await Promise.all(places.map(async ({ name }) => store.replicated?.(name(key))));
+  return answers.includes(false) ? false : answers.includes(true) || undefined;
 }
 
 /** What moves meanwhile is found in the second place, if not in the first. */
