@@ -448,8 +448,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "envelope/context.ts",
-        find: "for (const text of [context.namespace, context.key, context.kind]) {",
-        replace: "for (const text of [context.namespace]) {",
+        find: "const texts = [context.namespace, context.key, context.kind];",
+        replace: "const texts = [context.namespace];",
       },
     ],
   },

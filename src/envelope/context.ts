@@ -10,18 +10,27 @@ export interface SealContext {
   readonly kind: string;
 }
 
+const LENGTH_BYTES = 4;
+
 /**
  * The associated data of a sealed value: header, namespace, key and kind. Each string stands as UTF-16LE
  * after its length in bytes (32 bits, big endian), so that no two contexts give the same bytes.
  */
 export function associatedData(header: Uint8Array, context: SealContext): Buffer {
-  const parts: Uint8Array[] = [header];
-  for (const text of [context.namespace, context.key, context.kind]) {
+  const texts = [context.namespace, context.key, context.kind];
+  let length = header.length;
+  for (const text of texts) length += LENGTH_BYTES + encodedLength(text);
+  const data = Buffer.allocUnsafe(length);
+  data.set(header);
+  let at = header.length;
+  for (const text of texts) {
+    at = data.writeUInt32BE(encodedLength(text), at);
     // Not UTF-8: it turns every lone surrogate into U+FFFD, and would make two different keys one.
-    const encoded = Buffer.from(text, "utf16le");
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(encoded.length);
-    parts.push(length, encoded);
+    at += data.write(text, at, "utf16le");
   }
-  return Buffer.concat(parts);
+  return data;
+}
+
+function encodedLength(text: string): number {
+  return 2 * text.length;
 }

@@ -65,7 +65,10 @@ export function parseHeader(bytes: Uint8Array): ParsedHeader {
   const view = viewOf(bytes);
   if (!startsWith(view, SEALED_MAGIC)) return refused;
   // Each field is judged as soon as it is there: a newer format may be shorter than ours from here on.
-  const [version, suite, flags, keyIdLength] = view.subarray(MAGIC_BYTES, KEY_ID_OFFSET);
+  const version = view[MAGIC_BYTES];
+  const suite = view[MAGIC_BYTES + 1];
+  const flags = view[MAGIC_BYTES + 2];
+  const keyIdLength = view[MAGIC_BYTES + 3];
   if (version === undefined) return refused;
   if (version !== FORMAT_VERSION) return unsupported;
   if (suite === undefined) return refused;
