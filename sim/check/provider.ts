@@ -10,19 +10,42 @@ const TOKEN_GRANTS: ReadonlySet<string> = new Set(["refresh_token", "on_behalf_o
 
 /** A process that has been refused does not ask the same again before its time. */
 export function checkRemembered(book: Book, call: ProviderCall): void {
-  const refused = book.world.ledger.calls.find(
+  const { calls } = book.world.ledger;
+  const refused = calls.find(
     (other) =>
-      other !== call &&
-      other.process === call.process &&
-      other.receivedAt !== undefined &&
-      other.receivedAt <= call.sentAt &&
-      call.sentAt < other.receivedAt + pauseMs(other, call),
+      isKnown(other, call) &&
+      call.sentAt < other.receivedAt + pauseMs(other, call) &&
+      !calls.some((first) => isBehind(other, first)),
   );
   if (!refused) return;
   const asked = `${call.grant} for #${call.operation?.id}`;
   book.fail(
     "memory",
     `${asked} was sent, although #${refused.operation?.id} was answered ${refused.outcome}`,
+  );
+}
+
+/** Its answer had come to the process of the other when that one was sent. */
+function isKnown(call: ProviderCall, other: ProviderCall): call is Answered {
+  return (
+    call !== other &&
+    call.process === other.process &&
+    call.receivedAt !== undefined &&
+    call.receivedAt <= other.sentAt
+  );
+}
+
+type Answered = ProviderCall & { readonly receivedAt: number };
+
+/** Of requests that were on their way at the same time the first refusal counts: a crowd is refused once. */
+function isBehind(call: Answered, first: ProviderCall): boolean {
+  return (
+    call !== first &&
+    call.process === first.process &&
+    first.receivedAt !== undefined &&
+    call.sentAt <= first.receivedAt &&
+    first.receivedAt < call.receivedAt &&
+    pauseMs(first, call) > 0
   );
 }
 
