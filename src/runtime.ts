@@ -4,7 +4,7 @@
  * Everything that depends on one of them takes a {@link Runtime}, so that a test or a simulation can own
  * the clock. A lint rule forbids `Date.now`, `setTimeout`, `Math.random` and their kin everywhere else.
  */
-import { randomBytes, randomInt, randomUUID } from "node:crypto";
+import { randomBytes, randomFillSync, randomInt } from "node:crypto";
 
 /** A pending timer; pass it to {@link Runtime.clearTimer}. */
 export type Timer = unknown;
@@ -30,6 +30,57 @@ export interface Runtime {
   jitter(): number;
 }
 
+const UUID_LENGTH = 36;
+/** Written at a time as one text, of which each id is a part: whoever keeps one keeps so many. */
+const UUIDS_AT_ONCE = 32;
+/** Each call for randomness costs about as much as thirty ids do otherwise. */
+const RANDOM_BYTES_AT_ONCE = 8_192;
+
+/**
+ * Makes random UUIDs (RFC 9562, version 4), as `crypto.randomUUID` does for three times the time: every token from
+ * memory has one, and that was the dearest part of it. The randomness is the operating system's all the same.
+ */
+function createUuids(): () => string {
+  // The two hexadecimal digits of a byte, as character codes.
+  const digits = Uint16Array.from({ length: 256 }, (_, byte) => {
+    const text = byte.toString(16).padStart(2, "0");
+    return text.charCodeAt(0) | (text.charCodeAt(1) << 8);
+  });
+  const random = new Uint8Array(RANDOM_BYTES_AT_ONCE);
+  const codes = Buffer.alloc(UUID_LENGTH * UUIDS_AT_ONCE, "-");
+  let used = random.length;
+  let text = "";
+  let at = 0;
+
+  function writeAll(): void {
+    if (used === random.length) {
+      randomFillSync(random);
+      used = 0;
+    }
+    for (let start = 0; start < codes.length; start += UUID_LENGTH) {
+      random[used + 6] = ((random[used + 6] as number) & 0x0f) | 0x40;
+      random[used + 8] = ((random[used + 8] as number) & 0x3f) | 0x80;
+      for (let index = 0; index < 16; index += 1) {
+        const place = start + (PLACES[index] as number);
+        const two = digits[random[used + index] as number] as number;
+        codes[place] = two;
+        codes[place + 1] = two >> 8;
+      }
+      used += 16;
+    }
+    text = codes.toString("latin1");
+    at = 0;
+  }
+
+  return () => {
+    if (at === text.length) writeAll();
+    return text.slice(at, (at += UUID_LENGTH));
+  };
+}
+
+/** Where the digits of each byte stand; the dashes are between them. */
+const PLACES = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34] as const;
+
 /** The running process: its clocks, its timers (unref'ed) and the operating system's randomness. */
 export const systemRuntime: Runtime = Object.freeze({
   now: () => Date.now(),
@@ -40,7 +91,7 @@ export const systemRuntime: Runtime = Object.freeze({
   },
   clearTimer: (timer: Timer) => clearTimeout(timer as NodeJS.Timeout),
   randomBytes: (length: number): Uint8Array => randomBytes(length),
-  uuid: () => randomUUID(),
+  uuid: createUuids(),
   jitter: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
 });
 

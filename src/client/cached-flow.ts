@@ -37,8 +37,10 @@ export async function inCache<R>(
 /** The trusted copy in memory answers, or nobody does: synchronous, without any I/O. */
 export function answerFromMemory(context: ClientContext, flow: CachedFlow): CacheAnswer | undefined {
   if (!flow.mayUseCache) return undefined;
-  const record = context.parts.partitions.peek(flow.partition);
-  return record && context.answers.find(record, "L1", flow.search);
+  const { partitions, runtime } = context.parts;
+  const nowMs = runtime.now();
+  const record = partitions.peek(flow.partition, nowMs);
+  return record && context.answers.find(record, "L1", flow.search, undefined, nowMs);
 }
 
 export function answerFromState(

@@ -41,12 +41,16 @@ export type CacheAnswer =
 
 /** Answers from records, and remembers what it decoded for as long as a record lives. */
 export interface CacheAnswers {
-  /** `marginSeconds`: how long a token must still be valid; default: as long as MSAL wants it to be. */
+  /**
+   * `marginSeconds`: how long a token must still be valid; default: as long as MSAL wants it to be. `nowMs`: the
+   * present, if it has just been read.
+   */
   find(
     record: TokenRecord,
     level: "L1" | "L2" | "stale",
     search: CacheSearch,
     marginSeconds?: number,
+    nowMs?: number,
   ): CacheAnswer;
 }
 
@@ -109,8 +113,7 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
   }
 
   return {
-    find(record, level, search, marginSeconds = RENEWAL_OFFSET_SECONDS) {
-      const nowMs = runtime.now();
+    find(record, level, search, marginSeconds = RENEWAL_OFFSET_SECONDS, nowMs = runtime.now()) {
       const now = nowSeconds(nowMs);
       const known = preparedFor(record, search);
       if (known && isLive(known, now, marginSeconds)) return answerOf(known, level, search, nowMs);

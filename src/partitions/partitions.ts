@@ -49,8 +49,8 @@ export type PartitionState =
 
 export interface Partitions {
   key(partition: Partition): string;
-  /** The trusted copy in memory, without any I/O. */
-  peek(partition: Partition): TokenRecord | undefined;
+  /** The trusted copy in memory, without any I/O. `nowMs`: the wall clock, if it has just been read. */
+  peek(partition: Partition, nowMs?: number): TokenRecord | undefined;
   /** @throws retryable `TokenkeepError`; see {@link PartitionState}. */
   read(partition: Partition, options?: { readonly fresh?: boolean }): Promise<PartitionState>;
   /** See {@link save}. */
@@ -108,7 +108,7 @@ export function createPartitions(options: PartitionsOptions): Partitions {
 
   return {
     key: (partition) => storeKey(core, partition),
-    peek: (partition) => peek(core, partition),
+    peek: (partition, nowMs) => peek(core, partition, nowMs),
     read: (partition, how) => read(core, partition, how),
     save: (partition, change) => save(core, partition, change),
     signOut: (partition) => signOut(core, partition),
@@ -130,9 +130,9 @@ export function createPartitions(options: PartitionsOptions): Partitions {
   };
 }
 
-function peek(core: Core, partition: Partition): TokenRecord | undefined {
+function peek(core: Core, partition: Partition, nowMs?: number): TokenRecord | undefined {
   const key = storeKey(core, partition);
-  const trusted = core.tiers.peek(key);
+  const trusted = core.tiers.peek(key, nowMs);
   // What waits here is shown on top of what the store says, and never instead of asking it.
   const current = trusted && seenHere(core, key, trusted);
   if (current?.type !== "tokens") return undefined;

@@ -23,8 +23,11 @@ export function after(instant: Instant, ms: number): Instant {
 
 /** Both clocks, read as seldom as is safe. */
 export interface Clock extends Instant {
-  /** Reads the clocks; {@link Instant.monotonicMs} may be behind by the rest of this millisecond. */
-  tick(): void;
+  /**
+   * Reads the clocks; {@link Instant.monotonicMs} may be behind by the rest of this millisecond.
+   * @param wallMs the wall clock, if it has just been read
+   */
+  tick(wallMs?: number): void;
 }
 
 /**
@@ -42,8 +45,7 @@ export function createClock(runtime: Runtime): Clock {
     get monotonicMs() {
       return monotonicMs;
     },
-    tick() {
-      const now = runtime.now();
+    tick(now = runtime.now()) {
       if (now === wallMs) return;
       wallMs = now;
       monotonicMs = runtime.monotonicNow();

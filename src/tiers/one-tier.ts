@@ -28,10 +28,9 @@ export function createOneTier<V>({ codec, runtime, maxBytes }: OneTierOptions<V>
   const entries = createL1<Entry<V>>(maxBytes);
   const neverRenewed = Number.POSITIVE_INFINITY;
 
-  function live(key: string): Entry<V> | undefined {
+  function live(key: string, nowMs = runtime.now()): Entry<V> | undefined {
     const entry = entries.get(key);
     if (entry === undefined) return undefined;
-    const nowMs = runtime.now();
     if (nowMs >= entry.expiresAtMs) {
       entries.delete(key);
       return undefined;
@@ -54,7 +53,7 @@ export function createOneTier<V>({ codec, runtime, maxBytes }: OneTierOptions<V>
   }
 
   return {
-    peek: (key) => live(key)?.value,
+    peek: (key, nowMs) => live(key, nowMs)?.value,
     read: (key): Promise<Read<V> | undefined> => Promise.resolve(live(key)),
     async put(key, value, { ifVersion, ttlMs }) {
       const weight = weighEntry(key, codec.encode(key, value).length);

@@ -29,8 +29,11 @@ export interface TierPutOptions {
 
 /** Both levels as one. All failures of the store surface as `TokenkeepError`s that are retryable. */
 export interface Tiers<V> {
-  /** The trusted L1 copy, synchronously and without any I/O of its own; `undefined`: ask {@link read}. */
-  peek(key: string): V | undefined;
+  /**
+   * The trusted L1 copy, synchronously and without any I/O of its own; `undefined`: ask {@link read}.
+   * @param nowMs the wall clock, if it has just been read
+   */
+  peek(key: string, nowMs?: number): V | undefined;
   /**
    * Reads through both levels; one load per key at a time.
    * @param options.fresh Go past L1 and past loads that began earlier.

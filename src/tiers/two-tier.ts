@@ -50,10 +50,10 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   // --- trust ---
 
   /** The way of a hit: two comparisons of numbers, and what is due is only started. */
-  function trusted(key: string): L1Entry<V> | undefined {
+  function trusted(key: string, nowMs?: number): L1Entry<V> | undefined {
     const entry = l1?.get(key);
     if (entry === undefined) return undefined;
-    clock.tick();
+    clock.tick(nowMs);
     lease.keepAlive(clock);
     const { keep } = entry;
     if (clock.wallMs >= keep.expiresAtMs) return undefined;
@@ -277,7 +277,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   }
 
   return {
-    peek: (key) => trusted(key)?.value,
+    peek: (key, nowMs) => trusted(key, nowMs)?.value,
     read,
     put,
     announce,
