@@ -8,6 +8,8 @@ import type { LeaseOptions, LeaseResult } from "../src/store/refresh-lease.ts";
 
 export interface StoreRecord extends Stored {
   readonly expiresAtMs: number;
+  /** Set while something is planted in its place. */
+  readonly genuine?: StoreRecord;
 }
 
 /** Told of every change, before it counts as done. */
@@ -143,12 +145,15 @@ export function createSimulatedStore(options: SimulatedStoreOptions): SimulatedS
       const before = records.get(key);
       if (!before) throw new Error("there is nothing to tamper with");
       const version = `tampered-${(tampered += 1)}`;
-      records.set(key, { ...before, bytes, version });
+      const { genuine, ...rest } = before;
+      const isPlanted = why === "planted" && !genuine;
+      records.set(key, { ...rest, bytes, version, ...(isPlanted && { genuine: before }) });
       if (why === "tampered") observer.lost(key, why, before);
       return version;
     },
     snapshot() {
-      saved = new Map(records);
+      // What is planted goes after a while: coming back with an older state it would stay for ever.
+      saved = new Map([...records].map(([key, record]) => [key, record.genuine ?? record]));
     },
     restore() {
       const before = records;
