@@ -101,9 +101,19 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     keys: new WeakMap(),
     requestReplay: (when) => replay.request(when),
   };
-  const replay: Replay = createReplay(core, (key, entry) => replayStamp(core, key, entry));
+  const replay: Replay = createReplay(core, {
+    replayStamp: (key, entry) => replayStamp(core, key, entry),
+    takeOver,
+  });
+  /** Keys of what is left behind until that which waits under them is stored. */
+  let left = options.spill?.adopt(unsaved) ?? [];
 
-  for (const { key, entry } of options.spill?.adopt() ?? []) unsaved.adopt(key, entry);
+  function takeOver(): boolean {
+    const isFree = left.some((key) => !unsaved.has(key));
+    if (isFree) left = options.spill?.adopt(unsaved) ?? [];
+    return isFree;
+  }
+
   if (unsaved.size > 0) replay.request("now");
 
   return {

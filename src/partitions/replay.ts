@@ -31,11 +31,14 @@ export interface Replay {
   close(): void;
 }
 
+export interface ReplayOptions {
+  readonly replayStamp: (key: string, entry: UnsavedStamp) => Promise<void>;
+  /** Takes in what could not wait here until now, because something else did. @returns whether there may be any */
+  readonly takeOver: () => boolean;
+}
+
 /** Brings what waits to the store, in the background, backing off while the store fails. */
-export function createReplay(
-  core: Core,
-  replayStamp: (key: string, entry: UnsavedStamp) => Promise<void>,
-): Replay {
+export function createReplay(core: Core, { replayStamp, takeOver }: ReplayOptions): Replay {
   const { runtime, unsaved } = core;
   let timer: unknown;
   let isTimedForNow = false;
@@ -77,11 +80,13 @@ export function createReplay(
   }
 
   async function replayAll(): Promise<number> {
-    const waiting = urgentFirst(unsaved);
-    const tally: Tally = { stored: 0, failures: 0 };
-    // One at a time until the store has taken one; then many, because a second is what the rest may take.
-    await replaySome(waiting, tally, () => tally.stored > 0);
-    await Promise.all(Array.from({ length: LANES }, () => replaySome(waiting, tally, () => false)));
+    do {
+      const waiting = urgentFirst(unsaved);
+      const tally: Tally = { stored: 0, failures: 0 };
+      // One at a time until the store has taken one; then many, because a second is what the rest may take.
+      await replaySome(waiting, tally, () => tally.stored > 0);
+      await Promise.all(Array.from({ length: LANES }, () => replaySome(waiting, tally, () => false)));
+    } while (takeOver());
     delayMs = unsaved.size === 0 ? FIRST_DELAY_MS : Math.min(delayMs * 2, MAX_DELAY_MS);
     if (unsaved.size > 0) request("later");
     return unsaved.size;

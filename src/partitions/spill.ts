@@ -15,8 +15,17 @@ import type { UnsavedEntry } from "./unsaved.ts";
 export interface Spill {
   write(key: string, entry: UnsavedEntry): void;
   remove(key: string): void;
-  /** Takes over what processes that are gone have left behind; each file goes to one taker only. */
-  adopt(): { readonly key: string; readonly entry: UnsavedEntry }[];
+  /**
+   * Takes over what processes that are gone have left behind; each file goes to one taker only.
+   * @returns keys under which something else waits: their files are left for a later call
+   */
+  adopt(taker: Taker): readonly string[];
+}
+
+/** Who takes results over: one a key, because each is what its own process had made of the partition. */
+export interface Taker {
+  has(key: string): boolean;
+  adopt(key: string, entry: UnsavedEntry): void;
 }
 
 export interface SpillOptions {
@@ -60,11 +69,12 @@ export function createSpill(options: SpillOptions): Spill {
       guarded("spill remove", undefined, () => {
         rmSync(join(folder, fileName(digestOf(options, key))), { force: true });
       }),
-    adopt: () =>
-      guarded("spill adopt", [], () => leftBehind(folder)).flatMap((name) =>
+    adopt(taker) {
+      return guarded("spill adopt", [], () => leftBehind(folder)).flatMap((name) =>
         // One by one: a file that cannot be opened must not keep the others from being stored.
-        guarded("spill adopt", [], () => take(options, name)),
-      ),
+        guarded("spill adopt", [], () => take(options, name, taker)),
+      );
+    },
   };
 }
 
@@ -118,18 +128,21 @@ function leftBehind(folder: string): string[] {
 }
 
 /** Renaming is how one process among several that start together becomes the taker. */
-function take(options: SpillOptions, name: string): { key: string; entry: UnsavedEntry }[] {
+function take(options: SpillOptions, name: string, taker: Taker): string[] {
   const left = join(options.folder, name);
   const opened = options.sealer.open(readFileSync(left), contextOf(options));
   // Kept as it is: another process, or a later one with the right keys, may still open it.
   if (!opened.ok) throw new Error(`a spilled result cannot be opened: ${opened.reason}`);
-  const spilled = spilledFrom(opened.plaintext.toString("utf8"));
+  const { key, entry } = spilledFrom(opened.plaintext.toString("utf8"));
+  // Its file would take the place of the one that is there for the key.
+  if (taker.has(key)) return [key];
   try {
-    renameSync(left, join(options.folder, fileName(digestOf(options, spilled.key))));
+    renameSync(left, join(options.folder, fileName(digestOf(options, key))));
   } catch {
     return [];
   }
-  return [spilled];
+  taker.adopt(key, entry);
+  return [];
 }
 
 /** Authentic, and still perhaps another release's. @throws without quoting what was sealed */

@@ -70,6 +70,7 @@ export interface UnsavedResults {
   /** How many results were given up for want of room. */
   readonly dropped: number;
   get(key: string): UnsavedEntry | undefined;
+  has(key: string): boolean;
   keys(): string[];
   /** Queues the record that a change led to. */
   addTokens(
@@ -86,7 +87,7 @@ export interface UnsavedResults {
    * @returns false if there is no room: then it has been taken off, and its caller must be told.
    */
   keepWaiting(key: string, entry: UnsavedRemoval | UnsavedStamp): boolean;
-  /** Takes in what a process that is gone had left in the spill folder. */
+  /** Takes in what a process that is gone had left in the spill folder; nothing waits under the key. */
   adopt(key: string, entry: UnsavedEntry): void;
   /** Puts an entry behind the others. */
   postpone(key: string): void;
@@ -169,6 +170,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       return dropped;
     },
     get: (key) => entries.get(key),
+    has: (key) => entries.has(key),
     keys: () => [...entries.keys()],
     addTokens(key, partition, change, { record, on }) {
       const earlier = entries.get(key);
@@ -217,9 +219,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       const entry = entries.get(key);
       if (entry && entries.delete(key)) entries.set(key, entry);
     },
-    adopt(key, entry) {
-      if (!entries.has(key)) set(key, entry);
-    },
+    adopt: (key, entry) => void set(key, entry),
     hold(entry) {
       if (!entry) return () => undefined;
       held.set(entry, (held.get(entry) ?? 0) + 1);

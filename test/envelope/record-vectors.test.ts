@@ -160,7 +160,9 @@ test.each(vectors.spills)("a spilled result is still taken over: $name", ({ key,
     const failures: unknown[] = [];
     const onFailure = (_operation: string, error: unknown): void => void failures.push(error);
     const spill = createSpill({ folder, sealer, namespace, onFailure });
-    expect(plain(spill.adopt())).toEqual([{ key, entry }]);
+    const taken: unknown[] = [];
+    spill.adopt({ has: () => false, adopt: (of, what) => void taken.push({ key: of, entry: what }) });
+    expect(plain(taken)).toEqual([{ key, entry }]);
     expect(failures).toEqual([]);
   } finally {
     rmSync(folder, { recursive: true, force: true });

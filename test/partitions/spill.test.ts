@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { AccountInfo } from "@azure/msal-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { chaosStore } from "../support/chaos.ts";
 import { ADA, createWorld, READ, testKeys, type Node, type World } from "../support/world.ts";
@@ -15,7 +16,7 @@ afterEach(() => rmSync(join(folder, ".."), { recursive: true, force: true }));
 /** As if the process that wrote them were gone: the files get the id of one that is. */
 function abandon(): void {
   const { pid } = spawnSync(process.execPath, ["--version"]);
-  for (const name of readdirSync(folder)) {
+  for (const name of readdirSync(folder).filter((own) => own.startsWith(`${process.pid}-`))) {
     renameSync(join(folder, name), join(folder, name.replace(/^\d+/, String(pid))));
   }
 }
@@ -111,6 +112,93 @@ test("a sign-out that waits for the store is kept too, and one that does not lea
   ).rejects.toMatchObject({ errorCode: "no_tokens_found" });
   expect((await next.client.removeAccount(account!)).status).toBe("done");
   expect(readdirSync(folder)).toEqual([]);
+});
+
+describe("what several processes have left for one user", () => {
+  const SCOPES = [["api://tasks/read"], ["api://tasks/write"], ["User.Read"]];
+
+  /** Processes that cannot write, do one thing each, and are gone; they were all there before the first was gone. */
+  async function leaveBehind(
+    world: World,
+    ...deeds: readonly ((node: Node) => Promise<void>)[]
+  ): Promise<void> {
+    const nodes = deeds.map(() => {
+      const link = chaosStore(world.store);
+      link.fail("put", { times: Infinity });
+      return world.node({ store: link, spillFolder: folder });
+    });
+    for (const [at, deed] of deeds.entries()) {
+      await deed(nodes[at]!);
+      nodes[at]!.cache.parts.partitions.close();
+      abandon();
+    }
+    expect(readdirSync(folder)).toHaveLength(deeds.length);
+  }
+
+  async function signedIn(world: World): Promise<AccountInfo> {
+    const { account } = await world.node().signIn(ADA);
+    return account!;
+  }
+
+  const renews =
+    (account: AccountInfo, scopes: string[] | undefined) =>
+    async ({ client }: Node): Promise<void> => {
+      const { metadata } = await client.acquireTokenSilent({ account, scopes: scopes ?? [] });
+      expect(metadata.saved).toBe(false);
+    };
+
+  async function expectStored(world: World, account: AccountInfo): Promise<void> {
+    const { client } = world.node();
+    for (const scopes of SCOPES) {
+      const { metadata } = await client.acquireTokenSilent({ account, scopes });
+      expect(metadata.tokenSource).toBe("cache");
+    }
+  }
+
+  test("is all stored by the next, one after the other", async () => {
+    const world = createWorld();
+    const account = await signedIn(world);
+    await leaveBehind(world, ...SCOPES.map((scopes) => renews(account, scopes)));
+    const next = world.node({ spillFolder: folder });
+    expect(await next.cache.parts.partitions.drain()).toBe(0);
+    expect(readdirSync(folder)).toEqual([]);
+    await expectStored(world, account);
+  });
+
+  test("is left in its file for as long as something else waits for that user, and stored after it", async () => {
+    const world = createWorld();
+    const account = await signedIn(world);
+    await leaveBehind(world, renews(account, SCOPES[0]), renews(account, SCOPES[1]));
+    const link = chaosStore(world.store);
+    link.fail("put", { times: Infinity });
+    const next = world.node({ store: link, spillFolder: folder });
+    await renews(account, SCOPES[2])(next);
+    expect(await next.cache.parts.partitions.drain()).toBe(1);
+    expect(readdirSync(folder)).toHaveLength(2);
+    link.heal();
+    expect(await next.cache.parts.partitions.drain()).toBe(0);
+    expect(readdirSync(folder)).toEqual([]);
+    await expectStored(world, account);
+  });
+
+  test.each(["before", "after"])(
+    "ends with a sign-out that one of them has left %s the others",
+    async (when) => {
+      const world = createWorld();
+      const account = await signedIn(world);
+      const signsOut = async ({ client }: Node): Promise<void> => {
+        expect((await client.removeAccount(account)).status).toBe("pending");
+      };
+      const deeds = [signsOut, renews(account, SCOPES[0])];
+      await leaveBehind(world, ...(when === "before" ? deeds : deeds.toReversed()));
+      const next = world.node({ spillFolder: folder });
+      expect(await next.cache.parts.partitions.drain()).toBe(0);
+      expect(readdirSync(folder)).toEqual([]);
+      await expect(world.node().client.acquireTokenSilent({ account, scopes: READ })).rejects.toMatchObject({
+        errorCode: "no_tokens_found",
+      });
+    },
+  );
 });
 
 test("a spill folder that others may enter is refused by name", async () => {
