@@ -1,6 +1,6 @@
 /** Sends commands and scripts to Redis, and says what went wrong without quoting what was sent. */
 import { OptionsError, storeFailure, TokenkeepError } from "../errors.ts";
-import { sleep, type Runtime } from "../runtime.ts";
+import type { Runtime, Timer } from "../runtime.ts";
 import type { RedisArgument, RedisDriver, RedisReply } from "./redis-client.ts";
 import type { Script } from "./redis-scripts.ts";
 
@@ -23,6 +23,7 @@ export interface RedisConnection {
 const FIRST_CONNECTION_MS = 5_000;
 
 export function createRedisConnection(driver: RedisDriver, runtime: Runtime): RedisConnection {
+  const closing = Promise.withResolvers<false>();
   let hasStarted = false;
   let isClosed = false;
   const start = (): Promise<true> =>
@@ -33,10 +34,24 @@ export function createRedisConnection(driver: RedisDriver, runtime: Runtime): Re
   start().catch(() => undefined);
 
   async function ready(): Promise<void> {
-    if (isClosed) throw new TokenkeepError("ERR_CLOSED", "the store has been closed");
+    checkOpen();
     if (hasStarted) return;
-    if (await Promise.race([start(), sleep(runtime, FIRST_CONNECTION_MS).then(() => false)])) return;
+    let timer: Timer;
+    const timeIsUp = new Promise<false>((resolve) => {
+      timer = runtime.setTimer(() => resolve(false), FIRST_CONNECTION_MS, { keepAlive: true });
+    });
+    try {
+      if (await Promise.race([start(), timeIsUp, closing.promise])) return;
+    } finally {
+      // A script that has its answer is not held up by what is left of the time.
+      runtime.clearTimer(timer);
+      checkOpen();
+    }
     throw new Error("there is no connection yet");
+  }
+
+  function checkOpen(): void {
+    if (isClosed) throw new TokenkeepError("ERR_CLOSED", "the store has been closed");
   }
 
   return {
@@ -65,6 +80,7 @@ export function createRedisConnection(driver: RedisDriver, runtime: Runtime): Re
     },
     close() {
       isClosed = true;
+      closing.resolve(false);
       driver.close();
     },
   };
@@ -109,10 +125,17 @@ function redisFailure(operation: string, error: unknown): Error {
 /** Name, code and the kind of failure; of Redis's own words only the first, as the others may quote. */
 function plain(error: unknown): Error {
   if (!(error instanceof Error)) return new Error("the client failed without an error");
-  const isReply =
-    error.name === "ReplyError" || /Reply/.test(error.constructor.name) || /^[A-Z]{4,} /.test(error.message);
-  const copy = new Error(isReply ? (error.message.split(" ", 1)[0] ?? "") : error.message);
+  const copy = new Error(isReply(error) ? (/^[A-Z]+/.exec(error.message)?.[0] ?? "") : error.message);
   copy.name = error.name;
   if ("code" in error && typeof error.code === "string") Object.assign(copy, { code: error.code });
   return copy;
+}
+
+/** Whether the server has said so. The libraries' classes are called `ReplyError`, or are kinds of `ErrorReply`. */
+export function isReply(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  for (let kind: unknown = error; kind instanceof Error; kind = Object.getPrototypeOf(kind)) {
+    if (/Reply/.test(kind.name) || /Reply/.test(kind.constructor.name)) return true;
+  }
+  return /^[A-Z]{2,} /.test(error.message);
 }

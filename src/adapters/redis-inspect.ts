@@ -1,6 +1,6 @@
 /** What an operator should know about the servers. Asks, and never configures. */
 import type { RedisReply } from "./redis-client.ts";
-import type { RedisConnection } from "./redis-connection.ts";
+import { isReply, type RedisConnection } from "./redis-connection.ts";
 import type { Finding } from "../store/blob-store.ts";
 
 export function inspectRedis({ call }: RedisConnection): Promise<Finding[]> {
@@ -8,7 +8,9 @@ export function inspectRedis({ call }: RedisConnection): Promise<Finding[]> {
     let infos: readonly RedisReply[];
     try {
       infos = await driver.sendToMasters(["INFO"]);
-    } catch {
+    } catch (error) {
+      // A server that cannot be reached has refused nothing.
+      if (!isReply(error)) throw error;
       return [finding("info", "inspection", "this user may not run INFO, so nothing could be looked at")];
     }
     const nodes = infos.map((reply) => fieldsOf(String(reply)));

@@ -36,6 +36,9 @@ const FAIL_FAST = {
   stringNumbers: false,
 };
 
+/** Subscribing waits for its connection: it writes nothing, and whoever is told late is told. */
+const PATIENT = { enableOfflineQueue: true, lazyConnect: false };
+
 /** Names are the store's own: with a prefix in front they would come back from a listing as others. */
 const OWN_NAMES = { keyPrefix: "" };
 
@@ -56,8 +59,7 @@ function singleClients(client: Node): RedisClients {
       masters: () => Promise.resolve([send]),
       close: () => own.disconnect(),
     },
-    subscriber: () =>
-      subscriberOf(client.duplicate({ ...OWN_NAMES, lazyConnect: false, autoResubscribe: true })),
+    subscriber: () => subscriberOf(client.duplicate({ ...OWN_NAMES, ...PATIENT, autoResubscribe: true })),
     waiter() {
       const waiting = client.duplicate({ ...FAIL_FAST, ...OWN_NAMES });
       const command = sendTo(waiting);
@@ -86,7 +88,7 @@ function clusterClients(client: Cluster): RedisClients {
       masters,
       close: () => own.disconnect(),
     },
-    subscriber: () => subscriberOf(client.duplicate([], { ...OWN_NAMES, lazyConnect: false })),
+    subscriber: () => subscriberOf(client.duplicate([], { ...OWN_NAMES, ...PATIENT })),
     waiter() {
       const waiting = failingFast(client);
       const command = sendTo(waiting);

@@ -12,7 +12,9 @@ import { hasMethods, ignoreErrors, waitCommand } from "./redis-client.ts";
 interface Node {
   readonly isReady: boolean;
   connect(): Promise<unknown>;
-  destroy(): void;
+  /** A Sentinel's takes its time. */
+  destroy(): void | Promise<void>;
+  on(event: "connect", listener: () => void): unknown;
   duplicate(overrides: object): Node;
   sendCommand(args: readonly RedisArgument[], options: object): Promise<RedisReply>;
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
@@ -120,15 +122,12 @@ function sentinelClients(client: Sentinel): RedisClients {
   };
 }
 
-function waiterOf(
-  { client, started }: Opened<Pick<Node, "destroy">>,
-  send: RedisWaiter["send"],
-): RedisWaiter {
+function waiterOf({ started, close }: Opened<unknown>, send: RedisWaiter["send"]): RedisWaiter {
   return {
     started,
     send,
     wait: (key, timeoutMs) => send(key, waitCommand(timeoutMs)),
-    close: () => destroy(client),
+    close,
   };
 }
 
@@ -144,17 +143,25 @@ function defaultsOf(client: unknown): object {
 interface Opened<C> {
   readonly client: C;
   started(): Promise<unknown>;
+  close(): void;
 }
 
 /**
  * A first connection that fails is not tried again by node-redis where there are several nodes to ask (6.3.1): a
  * process that starts in the midst of a failover would stay without its store. So whoever calls next tries.
+ *
+ * Nor does it let go of a connection that it was still making when it was told to end: that one is ended once it is made.
  */
-function opened<C extends Pick<Node, "connect">>(client: C): Opened<C> {
+function opened<C extends Pick<Node, "connect" | "destroy" | "on">>(client: C): Opened<C> {
   ignoreErrors(client);
   let attempt: Promise<unknown> | undefined;
+  let isClosed = false;
+  const end = (): void => {
+    if (isClosed) destroy(client);
+  };
+  client.on("connect", end);
   const started = (): Promise<unknown> => {
-    attempt ??= client.connect().catch((error: unknown) => {
+    attempt ??= client.connect().then(end, (error: unknown) => {
       attempt = undefined;
       throw error;
     });
@@ -162,31 +169,37 @@ function opened<C extends Pick<Node, "connect">>(client: C): Opened<C> {
   };
   // Whoever calls meanwhile is told; nobody may be calling.
   started().catch(() => undefined);
-  return { client, started };
+  return {
+    client,
+    started,
+    close() {
+      isClosed = true;
+      end();
+    },
+  };
 }
 
 function lifecycle({
   client,
   started,
+  close,
 }: Opened<Pick<Node, "isReady" | "destroy">>): Pick<RedisDriver, "started" | "isReady" | "close"> {
-  return { started, isReady: () => client.isReady !== false, close: () => destroy(client) };
+  return { started, isReady: () => client.isReady !== false, close };
 }
 
-function subscriberOf(client: Pick<Node, "connect" | "destroy" | "subscribe">): RedisSubscriber {
-  const { started } = opened(client);
+function subscriberOf(client: Pick<Node, "connect" | "destroy" | "subscribe" | "on">): RedisSubscriber {
+  const { started, close } = opened(client);
   return {
     async subscribe(channel, listener) {
       await started();
       await client.subscribe(channel, listener);
     },
-    close: () => destroy(client),
+    close,
   };
 }
 
 function destroy(client: Pick<Node, "destroy">): void {
-  try {
-    client.destroy();
-  } catch {
-    // It was closed already, or never opened.
-  }
+  const end = async (): Promise<void> => client.destroy();
+  // It was closed already, or never opened.
+  end().catch(() => undefined);
 }

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { createClient } from "redis";
 import { Redis as IoRedis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -8,6 +9,11 @@ import { startFaultProxy, type FaultProxy } from "../services/fault-proxy.ts";
 import { redisProgram, startRedis, type RedisServer } from "../services/redis.ts";
 import { ioRedis, nodeRedis, type OwnedClient, type Reach } from "./redis-clients.ts";
 
+type Make = (reach: Reach) => OwnedClient;
+const CLIENTS: readonly (readonly [string, Make])[] = [
+  ["node-redis", nodeRedis],
+  ["ioredis", ioRedis],
+];
 const HOUR = { ttlMs: 3_600_000 };
 const bytes = Buffer.from("sealed");
 let version = 0;
@@ -43,10 +49,7 @@ describe.skipIf(!redisProgram)("Redis store", () => {
   }
   const OTHERS = /^(config|info|hello|client|ping|command|select|flushall|script|auth)/;
 
-  describe.each([
-    ["node-redis", nodeRedis],
-    ["ioredis", ioRedis],
-  ] as const)("by %s", (_name, make: (reach: Reach) => OwnedClient) => {
+  describe.each(CLIENTS)("by %s", (_name, make) => {
     let owned: OwnedClient;
     let store: RedisStore;
 
@@ -133,6 +136,20 @@ describe.skipIf(!redisProgram)("Redis store", () => {
         expect(await admin.configGet("maxmemory-policy")).toEqual({ "maxmemory-policy": "allkeys-lru" });
       } finally {
         await admin.configSet("maxmemory-policy", "noeviction");
+      }
+    });
+
+    test("inspect of a server that cannot be reached fails: it has not refused anything", async () => {
+      const client = make({ port: proxy.port });
+      const cut = redisStore({ client: client.client });
+      try {
+        await cut.get("key");
+        proxy.set({ kind: "refuse" });
+        await expect(cut.inspect()).rejects.toMatchObject({ code: "ERR_STORE_UNAVAILABLE" });
+      } finally {
+        proxy.heal();
+        await cut.close();
+        client.dispose();
       }
     });
 
@@ -225,12 +242,36 @@ describe.skipIf(!redisProgram)("Redis store", () => {
         ...HOUR,
       });
       const error: unknown = await put.catch((failure: unknown) => failure);
-      const { inspect } = await import("node:util");
       expect(inspect(error, { depth: 10, showHidden: true })).not.toMatch(
         /key-of-somebody|secret-bytes|EVALSHA/,
       );
     });
   });
+
+  test.each(CLIENTS)(
+    "by %s, no error quotes what a server that lacks a command was sent",
+    async (_name, make) => {
+      const strange = await startRedis({ args: ["--rename-command", "EVALSHA", ""] });
+      const client = make({ port: strange.port });
+      const store = redisStore({ client: client.client });
+      try {
+        const put = store.put("key-of-somebody", Buffer.from("secret-bytes"), {
+          version: fresh(),
+          ifVersion: null,
+          ...HOUR,
+        });
+        const error: unknown = await put.catch((failure: unknown) => failure);
+        expect(error).toMatchObject({ code: "ERR_STORE_UNAVAILABLE", cause: { message: "ERR" } });
+        expect(inspect(error, { depth: 10, showHidden: true })).not.toMatch(
+          /key-of-somebody|secret-bytes|EVALSHA/,
+        );
+      } finally {
+        await store.close();
+        client.dispose();
+        await strange.stop();
+      }
+    },
+  );
 
   test.each<[string, unknown]>([
     ["nothing", undefined],
