@@ -39,6 +39,7 @@ export function collide(a: TokenSlot, b: TokenSlot): boolean {
 
 /** The blob without the losers among colliding access tokens: the later `expires_on` stays. */
 export function withoutCollisions(blob: CacheBlob): CacheBlob {
+  if (sharesNoScope(blob.AccessToken)) return blob;
   const slots = tokenSlots(blob.AccessToken);
   const kept: TokenSlot[] = [];
   for (const slot of slots.toSorted(laterFirst)) {
@@ -48,6 +49,20 @@ export function withoutCollisions(blob: CacheBlob): CacheBlob {
   const keep = new Set(kept.map((slot) => slot.key));
   const AccessToken = Object.fromEntries(Object.entries(blob.AccessToken).filter(([key]) => keep.has(key)));
   return { ...blob, AccessToken };
+}
+
+/** No scope twice, in whatever spelling: then no token displaces another. Mostly so, and soon seen. */
+function sharesNoScope(tokens: CacheBlob["AccessToken"]): boolean {
+  const seen = new Set<string>();
+  for (const key of Object.keys(tokens)) {
+    for (const part of (tokens[key] as AccessTokenEntity).target.split(" ")) {
+      const scope = part.trim().toLowerCase();
+      if (scope === "") continue;
+      if (seen.has(scope)) return false;
+      seen.add(scope);
+    }
+  }
+  return true;
 }
 
 /** A decimal time as MSAL reads it: what is not a number is 0. */

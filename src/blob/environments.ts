@@ -6,7 +6,6 @@ import type {
   AccountEntity,
   AppMetadataEntity,
   CacheBlob,
-  CredentialEntity,
   RefreshTokenEntity,
 } from "./entities.ts";
 import { accountKey, appMetadataKey, storedCredentialKey } from "./keys.ts";
@@ -22,36 +21,69 @@ export { canonicalEnvironment, environmentAliases, isKnownCloud, networkHost } f
  * {@link withoutCollisions} says. Returns the same object if nothing changed.
  */
 export function canonicalizeBlob(blob: CacheBlob, nowSeconds: number): CacheBlob {
-  const credential = (key: string, before: CredentialEntity, now: CredentialEntity): string =>
-    storedCredentialKey(key, before, now);
-  const next: CacheBlob = {
-    ...blob,
-    Account: rekeyed<AccountEntity>(blob.Account, (_key, _before, now) => accountKey(now)),
-    IdToken: rekeyed(blob.IdToken, credential),
-    AccessToken: rekeyed(notFromTheFuture(blob.AccessToken, nowSeconds), credential, laterCached),
-    RefreshToken: rekeyed(blob.RefreshToken, refreshTokenKey),
-    AppMetadata: rekeyed<AppMetadataEntity>(blob.AppMetadata, (_key, _before, now) => appMetadataKey(now)),
-  };
-  const changed = Object.keys(next).some((section) => next[section] !== blob[section]);
-  return withoutCollisions(changed ? next : blob);
+  const Account = rekeyed<AccountEntity>(blob.Account, accountKeyOf);
+  const IdToken = rekeyed(blob.IdToken, storedCredentialKey);
+  const AccessToken = rekeyed(
+    notFromTheFuture(blob.AccessToken, nowSeconds),
+    storedCredentialKey,
+    laterCached,
+  );
+  const RefreshToken = rekeyed(blob.RefreshToken, refreshTokenKey);
+  const AppMetadata = rekeyed<AppMetadataEntity>(blob.AppMetadata, appMetadataKeyOf);
+  const isSame =
+    Account === blob.Account &&
+    IdToken === blob.IdToken &&
+    AccessToken === blob.AccessToken &&
+    RefreshToken === blob.RefreshToken &&
+    AppMetadata === blob.AppMetadata;
+  return withoutCollisions(
+    isSame ? blob : { ...blob, Account, IdToken, AccessToken, RefreshToken, AppMetadata },
+  );
 }
 
+type KeyOf<E> = (key: string, before: E, now: E) => string;
+type Section<E> = Readonly<Record<string, E>>;
+
 function rekeyed<E extends { readonly environment: string }>(
-  section: Readonly<Record<string, E>>,
-  keyOf: (key: string, before: E, now: E) => string,
+  section: Section<E>,
+  keyOf: KeyOf<E>,
   replaces: (candidate: E, kept: E) => boolean = () => false,
-): Readonly<Record<string, E>> {
+): Section<E> {
+  // Mostly all is as it should be, and then nothing is made.
+  for (const key of Object.keys(section)) {
+    const entity = section[key] as E;
+    if (inCanonicalSpelling(entity) === entity && keyOf(key, entity, entity) === key) continue;
+    return rekeyedAll(section, keyOf, replaces);
+  }
+  return section;
+}
+
+function rekeyedAll<E extends { readonly environment: string }>(
+  section: Section<E>,
+  keyOf: KeyOf<E>,
+  replaces: (candidate: E, kept: E) => boolean,
+): Section<E> {
   const result = new Map<string, E>();
-  let changed = false;
   for (const [key, before] of Object.entries(section)) {
-    const environment = canonicalEnvironment(before.environment);
-    const now = environment === before.environment ? before : { ...before, environment };
+    const now = inCanonicalSpelling(before);
     const newKey = keyOf(key, before, now);
-    if (now !== before || newKey !== key) changed = true;
     const kept = result.get(newKey);
     if (kept === undefined || replaces(now, kept)) result.set(newKey, now);
   }
-  return changed ? Object.fromEntries(result) : section;
+  return Object.fromEntries(result);
+}
+
+function inCanonicalSpelling<E extends { readonly environment: string }>(entity: E): E {
+  const environment = canonicalEnvironment(entity.environment);
+  return environment === entity.environment ? entity : { ...entity, environment };
+}
+
+function accountKeyOf(_key: string, _before: AccountEntity, now: AccountEntity): string {
+  return accountKey(now);
+}
+
+function appMetadataKeyOf(_key: string, _before: AppMetadataEntity, now: AppMetadataEntity): string {
+  return appMetadataKey(now);
 }
 
 /**
@@ -59,6 +91,7 @@ function rekeyed<E extends { readonly environment: string }>(
  * every newer one, and be redeemed before it.
  */
 function refreshTokenKey(key: string, before: RefreshTokenEntity, now: RefreshTokenEntity): string {
+  if (now.target === undefined) return storedCredentialKey(key, before, now);
   const { target: _target, ...withoutScopes } = now;
   return storedCredentialKey(key, before, withoutScopes);
 }
@@ -69,7 +102,7 @@ function laterCached(candidate: AccessTokenEntity, kept: AccessTokenEntity): boo
 
 function notFromTheFuture(tokens: CacheBlob["AccessToken"], nowSeconds: number): CacheBlob["AccessToken"] {
   const isFuture = (token: AccessTokenEntity): boolean => seconds(token.cached_at) > nowSeconds;
-  if (!Object.values(tokens).some(isFuture)) return tokens;
+  if (!Object.keys(tokens).some((key) => isFuture(tokens[key] as AccessTokenEntity))) return tokens;
   return Object.fromEntries(
     Object.entries(tokens).map(([key, token]) => [
       key,
