@@ -329,7 +329,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "client/answer.ts",
-        find: "if (hit.due) requestEarlyRefresh(context, flow, leased(context, flow));\n    return Promise.resolve(hit.result);",
+        find: "if (hit.due) requestLater(context, own(), leased);\n    return Promise.resolve(hit.result);",
         replace:
           "const record = context.parts.partitions.peek(flow.partition);\n" +
           '    const state = { status: "present", record, level: "L1" };\n' +

@@ -4,24 +4,41 @@ import type { ClientContext } from "./context.ts";
 import { isDue, requestEarlyRefresh } from "./early-refresh.ts";
 import type { TokenResult } from "./result.ts";
 
+/** What is done where memory does not answer. */
+export interface Answering<C extends ClientContext, F extends CachedFlow, R extends TokenResult | null> {
+  readonly work: (context: C, flow: F) => Promise<R>;
+  /** How a token is renewed ahead of time. */
+  readonly leased: (context: C, flow: F) => LeasedFlow;
+}
+
 /**
  * An answer from memory is no operation that closing would have to wait for; anything else is. A token past its
- * refresh-on is the answer all the same, and is renewed in the background by what `leased` makes.
+ * refresh-on is the answer all the same, and is renewed in the background.
+ * @param own the flow of a request that nobody changes any more; a hit does not need it
  */
 export function answerOrRun<C extends ClientContext, F extends CachedFlow, R extends TokenResult | null>(
   context: C,
   flow: F,
-  work: () => Promise<R>,
-  leased: (context: C, flow: F) => LeasedFlow,
+  own: () => F,
+  { work, leased }: Answering<C, F, R>,
 ): Promise<R | TokenResult> {
   const hit = answerFromMemory(context, flow);
   if (hit?.result && context.parts.isOpen()) {
-    if (hit.due) requestEarlyRefresh(context, flow, leased(context, flow));
+    if (hit.due) requestLater(context, own(), leased);
     return Promise.resolve(hit.result);
   }
+  const kept = own();
   return context.parts.run(async () => {
-    const result = await shared(context, flow, work);
-    if (isDue(result)) requestEarlyRefresh(context, flow, leased(context, flow));
+    const result = await shared(context, kept, () => work(context, kept));
+    if (isDue(result)) requestLater(context, kept, leased);
     return result;
   });
+}
+
+function requestLater<C extends ClientContext, F extends CachedFlow>(
+  context: C,
+  flow: F,
+  leased: (context: C, flow: F) => LeasedFlow,
+): void {
+  requestEarlyRefresh(context, flow, leased(context, flow));
 }

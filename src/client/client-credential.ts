@@ -7,9 +7,9 @@ import type { ClientCredentialRequest } from "../msal/types.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { appPartition } from "../partitions/partition.ts";
-import { answerOrRun } from "./answer.ts";
+import { answerOrRun, type Answering } from "./answer.ts";
 import { askUnderLease, inCache, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
-import { checkedRequest } from "./client-options.ts";
+import { checkRequest, ownRequest } from "./client-options.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { isEmptyObject } from "./silent-flow.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
@@ -38,12 +38,22 @@ export function acquireTokenByClientCredential(
   request: ClientCredentialRequest,
 ): Promise<TokenResult | null> {
   try {
-    const app = prepare(context, checkedRequest(request));
-    return answerOrRun(context, app, () => askUnderLease(context, app, leased(context, app)), leased);
+    checkRequest(request);
+    return answerOrRun(
+      context,
+      prepare(context, request),
+      () => prepare(context, ownRequest(request)),
+      answering,
+    );
   } catch (error) {
     return Promise.reject(error as Error);
   }
 }
+
+const answering: Answering<ConfidentialContext, AppFlow, TokenResult | null> = {
+  work: (context, app) => askUnderLease(context, app, leased(context, app)),
+  leased,
+};
 
 function leased(context: ConfidentialContext, app: AppFlow): LeasedFlow {
   return {

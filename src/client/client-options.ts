@@ -171,8 +171,21 @@ function checkSystem(system: Configuration["system"]): void {
 }
 
 /** A request is an object, and its scopes a list: MSAL would ask for each letter of a text. */
-export function checkedRequest<R extends object>(request: R): R {
+export function checkRequest(request: object): void {
   checkObject(request, "request");
   checkTexts((request as { readonly scopes?: unknown }).scopes ?? undefined, "scopes");
-  return request;
+}
+
+/**
+ * The same, and as it is now: an application may use one object for everybody, and change it while a call is under
+ * way. MSAL reads a request when it is called.
+ */
+export function checkedRequest<R extends object>(request: R): R {
+  checkRequest(request);
+  return ownRequest(request);
+}
+
+export function ownRequest<R extends object>(request: R): R {
+  const { scopes } = request as { readonly scopes?: readonly string[] };
+  return scopes ? { ...request, scopes: [...scopes] } : { ...request };
 }

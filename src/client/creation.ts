@@ -38,11 +38,12 @@ export function acquireTokenByCode(
   request: AuthorizationCodeRequest,
   payload?: AuthorizationCodePayload,
 ): Promise<TokenResult> {
+  const ownPayload = payload && { ...payload };
   const code = createHash("sha256").update(String(request.code)).digest("base64url");
   const asked = createHash("sha256").update(JSON.stringify([context.auth.clientId, request, payload]));
   return context.parts.partitions.flights.run(`code:${code}`, asked.digest("base64url"), () =>
     redeemOnce(context, code, () =>
-      create(context, request, (client) => client.acquireTokenByCode({ ...request }, payload)),
+      create(context, request, (client) => client.acquireTokenByCode({ ...request }, ownPayload)),
     ),
   );
 }

@@ -122,7 +122,7 @@ export function createPublicClient(options: PublicClientOptions): PublicClient {
     acquireTokenByCode: (request, payload) =>
       parts.run(() => acquireTokenByCode(context, checkedRequest(request), payload)),
     acquireTokenSilent: (request) => acquireTokenSilent(context, request),
-    acquireTokenByDeviceCode: async (request) => acquireTokenByDeviceCode(context, checkedRequest(request)),
+    acquireTokenByDeviceCode: async (request) => acquireTokenByDeviceCode(context, request),
     acquireTokenInteractive: async (request) => acquireTokenInteractive(context, checkedRequest(request)),
     acquireTokenByRefreshToken: (request) =>
       parts.run(() => acquireTokenByRefreshToken(context, checkedRequest(request))),

@@ -1,9 +1,9 @@
 import { TokenkeepError } from "../errors.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
-import { answerOrRun } from "./answer.ts";
+import { answerOrRun, type Answering } from "./answer.ts";
 import { answerFromState, inCache, requestName, type LeasedFlow } from "./cached-flow.ts";
-import { checkedRequest } from "./client-options.ts";
+import { checkRequest, ownRequest } from "./client-options.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
 import { nearExpiry, orNearExpiry } from "./near-expiry.ts";
@@ -19,16 +19,27 @@ import { silentFlow, subjectOf, type Silent } from "./silent-flow.ts";
  */
 export function acquireTokenSilent(context: ClientContext, request: SilentFlowRequest): Promise<TokenResult> {
   try {
-    return acquireSilently(context, silentFlow(context, checkedRequest(request)));
+    checkRequest(request);
+    return answerOrRun(
+      context,
+      silentFlow(context, request),
+      () => silentFlow(context, ownRequest(request)),
+      answering,
+    );
   } catch (error) {
     return Promise.reject(error as Error);
   }
 }
 
-/** The same for what has been prepared: also the partition of a long-running process is renewed so. */
+/**
+ * The same for what has been prepared from a request of its own: also the partition of a long-running process is
+ * renewed so.
+ */
 export function acquireSilently(context: ClientContext, silent: Silent): Promise<TokenResult> {
-  return answerOrRun(context, silent, () => acquire(context, silent), leased);
+  return answerOrRun(context, silent, () => silent, answering);
 }
+
+const answering: Answering<ClientContext, Silent, TokenResult> = { work: acquire, leased };
 
 /** How a token is renewed ahead of time. */
 function leased(context: ClientContext, silent: Silent): LeasedFlow {

@@ -5,6 +5,7 @@ import type {
   InteractiveRequest,
   PublicClientApplication,
 } from "../msal/types.ts";
+import { checkedRequest } from "./client-options.ts";
 import type { ClientContext } from "./context.ts";
 import { create } from "./creation.ts";
 import type { TokenResult } from "./result.ts";
@@ -16,9 +17,8 @@ export function acquireTokenByDeviceCode(
   context: PublicContext,
   request: DeviceCodeRequest,
 ): Promise<TokenResult> {
-  return createWithPerson(context, request, (client) =>
-    client.acquireTokenByDeviceCode(withLiveCancel(request)),
-  );
+  const own = withLiveCancel(checkedRequest(request), request);
+  return createWithPerson(context, own, (client) => client.acquireTokenByDeviceCode(own));
 }
 
 /** Opens a browser, and listens on loopback for the answer. */
@@ -44,8 +44,8 @@ async function createWithPerson(
  * MSAL changes the request it is given, so it gets a copy; but it also looks whether the caller has set `cancel`
  * on theirs meanwhile (`DeviceCodeClient.continuePolling`, msal-node 7.2.1).
  */
-function withLiveCancel(request: DeviceCodeRequest): DeviceCodeRequest {
-  return Object.defineProperty({ ...request }, "cancel", {
+function withLiveCancel(own: DeviceCodeRequest, request: DeviceCodeRequest): DeviceCodeRequest {
+  return Object.defineProperty(own, "cancel", {
     enumerable: true,
     get: () => request.cancel ?? false,
     set() {
