@@ -1,6 +1,7 @@
 /** What the identity provider has issued to whom: the truth that stores and answers are compared with. */
 import { fingerprint } from "../src/blob/provenance.ts";
 import type { Operation, ProviderCall } from "./operation.ts";
+import type { Process } from "./process.ts";
 
 /** All tokens that come from one sign-in. */
 export interface Family {
@@ -39,9 +40,19 @@ export interface RefreshTokenFacts {
   readonly uses: ProviderCall[];
 }
 
+/** A request on its way to the provider and back, virtual ms. */
+export interface SentRequest {
+  readonly process: Process;
+  readonly sentAt: number;
+  /** When its process had an answer or an error; `Infinity` until then. */
+  endedAt: number;
+}
+
 export interface Ledger {
   readonly families: ReadonlyMap<string, Family>;
   readonly calls: readonly ProviderCall[];
+  /** Everything that was sent, whether it arrived or not. */
+  readonly requests: SentRequest[];
   access(secret: string): AccessTokenFacts | undefined;
   refresh(secret: string): RefreshTokenFacts | undefined;
   /** The refresh token that a row of the activity index speaks of. */
@@ -88,6 +99,7 @@ export function createLedger(userOf: (oid: string) => string | undefined): Ledge
   return {
     families,
     calls,
+    requests: [],
     access: (secret) => access.get(secret),
     refresh: (secret) => refresh.get(secret),
     byFingerprint(wanted) {

@@ -2,6 +2,7 @@
 import type { INetworkModule, NetworkRequestOptions, NetworkResponse } from "@azure/msal-node";
 import { createLocalAuthority, type LocalAuthority } from "../src/testing/authority/index.ts";
 import type { Remote } from "./link.ts";
+import type { SentRequest } from "./ledger.ts";
 import type { Operation, ProviderCall } from "./operation.ts";
 import type { Process } from "./process.ts";
 import { createWorldRuntime } from "./shared.ts";
@@ -49,6 +50,8 @@ export function createProviderLink(world: World, process: Process, remote: Remot
     const fault = world.faults.plan("provider").provider;
     const sentAt = world.scheduler.nowMs;
     let sent: ProviderCall | undefined;
+    const request: SentRequest = { process, sentAt, endedAt: Number.POSITIVE_INFINITY };
+    world.ledger.requests.push(request);
     const answer = await remote(
       "provider",
       `asks ${grant}${operation ? ` for #${operation.id}` : ""}`,
@@ -84,7 +87,9 @@ export function createProviderLink(world: World, process: Process, remote: Remot
           throw error;
         }
       },
-    );
+    ).finally(() => {
+      request.endedAt = world.scheduler.nowMs;
+    });
     if (sent) sent.receivedAt = world.scheduler.nowMs;
     return answer;
   }

@@ -40,11 +40,8 @@ export function checkFailure(book: Book, operation: Operation): void {
 function isSecretTo(book: Book, { begin, end = begin, process }: Operation): boolean {
   const { secrets, ledger } = book.world;
   if (secrets.wereWrongSince(begin - SECRET_AFTERMATH_MS)) return true;
-  return ledger.calls.some(
-    (call) =>
-      call.process === process &&
-      call.sentAt <= end &&
-      (call.receivedAt ?? Number.POSITIVE_INFINITY) >= begin,
+  return ledger.requests.some(
+    (request) => request.process === process && request.sentAt <= end && request.endedAt >= begin,
   );
 }
 
