@@ -12,7 +12,7 @@ import type { OnStoreFailure, ResolvedOptions } from "./options.ts";
 import { createRecordsPass } from "./partitions/rekey-records.ts";
 import { rekey, type RekeyOptions, type RekeyResult } from "./partitions/rekey.ts";
 import { createRecordCodec } from "./partitions/codec.ts";
-import type { RefreshTokenMode } from "./partitions/lease.ts";
+import type { KeptLeases, RefreshTokenMode } from "./partitions/lease.ts";
 import { createPartitions, type Partitions } from "./partitions/partitions.ts";
 import type { PartitionRecord } from "./partitions/record.ts";
 import { createSpill, type Spill } from "./partitions/spill.ts";
@@ -44,6 +44,7 @@ export interface CacheParts {
   readonly isObserved: boolean;
   /** Lets one process renew at a time; absent where the store cannot, or the application does not want it. */
   readonly lease: RefreshLease | undefined;
+  readonly keptLeases: KeptLeases;
   readonly refreshTokens: RefreshTokenMode;
   /** What the identity provider has refused of late, to any client of this cache. */
   readonly failures: FailureMemory;
@@ -116,6 +117,7 @@ export function createParts(
       emit,
       isObserved: options.onEvent !== undefined,
       lease: options.refreshLease === "off" || !store.lease ? undefined : guardLease(store.lease, calls),
+      keptLeases: new Map(),
       refreshTokens: options.refreshTokens,
       failures: createFailureMemory(runtime),
       run: operations.run,

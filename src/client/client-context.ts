@@ -54,9 +54,10 @@ export function createClientContext<C extends MsalClient>(
 }
 
 function createClientLeases(parts: CacheParts, requestTimeoutMs: number): Leases {
-  const { lease, refreshTokens: mode, runtime, emit } = parts;
+  const { lease, keptLeases: kept, refreshTokens: mode, runtime, emit } = parts;
   return createLeases({
     lease,
+    kept,
     mode,
     requestTimeoutMs,
     runtime,

@@ -89,6 +89,7 @@ async function refreshEarly(context: ClientContext, flow: CachedFlow, leased: Le
   const isStillDue = (now: PartitionState): boolean => isDue(answerFromState(context, flow, now).result);
   const outcome = await context.leases.runIfFree<Attempt>({
     key: leaseKey(context, flow.partition, requestName(flow)),
+    whenStored: () => partitions.whenStored(flow.partition),
     async recheck() {
       state = await leased.read();
       // What memory says of a store that is down is not enough to spend a refresh token on ahead of time.

@@ -84,6 +84,7 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
       if (state.status === "present") return undefined;
       return renew(context, silent, unleased(state, answer));
     },
+    whenStored: () => partitions.whenStored(silent.partition),
     // Who would have to wait for another process gets the old token while it is really valid.
     meanwhile: () => nearExpiry(context, silent, { state, reason: reasonOf(answer) }),
     work(guard) {

@@ -25,6 +25,8 @@ export interface LeaseTerms {
 
 export interface HeldLease {
   readonly guard: RequestGuard;
+  /** Begins another piece of work under it. @returns false if it is not kept any more: then a new one is needed */
+  resume(): boolean;
   /** Ends the renewing and gives the lease back. Never rejects. */
   release(): Promise<void>;
 }
@@ -100,6 +102,11 @@ function hold(source: RefreshLease, { key, owner, sentAt }: Taken, terms: LeaseT
       if (remainingMs() < requestMs && !ended && !isOverlong()) await renew();
       if (remainingMs() < requestMs) throw lost();
       renewFrom = runtime.monotonicNow();
+    },
+    resume() {
+      if (remainingMs() <= 0 || isOverlong()) return false;
+      renewFrom = runtime.monotonicNow();
+      return true;
     },
     async release() {
       ended = true;

@@ -5,6 +5,7 @@ import type { RefreshLease } from "../store/refresh-lease.ts";
 import {
   acquireLease,
   LEASE_CALL_MS,
+  type Acquisition,
   type HeldLease,
   type LeaseTerms,
   type RequestGuard,
@@ -33,10 +34,16 @@ export interface LeasedWork<R> {
   readonly meanwhile?: () => R | undefined;
   /** Asks the provider and saves the answer. Calls `guard` right before each request is sent. */
   readonly work: (guard: RequestGuard) => Promise<R>;
+  /**
+   * Asked at the end: settles once the store has all that this process has got; `undefined` if it has it already. In
+   * one-time mode the lease is kept until then, because others would spend once more what is spent; this process
+   * goes on.
+   */
+  readonly whenStored?: () => Promise<void> | undefined;
 }
 
 /** What is done under a lease; how to wait for it is somebody else's. */
-type RecheckedWork<R> = Pick<LeasedWork<R>, "key" | "recheck" | "work">;
+type RecheckedWork<R> = Pick<LeasedWork<R>, "key" | "recheck" | "work" | "whenStored">;
 
 export interface Leases {
   /**
@@ -56,6 +63,9 @@ export interface Leases {
   runIfFree<R>(leased: RecheckedWork<R>): Promise<R | undefined>;
 }
 
+/** See {@link LeasedWork.whenStored}. */
+export type KeptLeases = Map<string, HeldLease>;
+
 export interface LeasesOptions {
   /** Absent: every process renews by itself. */
   readonly lease: RefreshLease | undefined;
@@ -63,6 +73,8 @@ export interface LeasesOptions {
   /** How long the provider may take for one answer, ms: a holder that lives has the lease for longer. */
   readonly requestTimeoutMs: number;
   readonly runtime: Runtime;
+  /** Leases that outlast their work, by key; shared by all clients of a cache. Default: of their own. */
+  readonly kept?: KeptLeases | undefined;
   /** Told of every call to the backend, and every `recheck` while waiting, that failed. */
   readonly onFailure: (operation: string, error: unknown) => void;
 }
@@ -82,7 +94,7 @@ const POLL_MAX_MS = 250;
 const free: RequestGuard = () => Promise.resolve();
 
 export function createLeases(options: LeasesOptions): Leases {
-  const { lease, runtime, mode } = options;
+  const { lease, runtime, mode, kept = new Map<string, HeldLease>() } = options;
   const terms = termsFor(options);
   const patienceMs = (mode === "one-time" ? 2 : 1) * workMs(options);
 
@@ -90,7 +102,7 @@ export function createLeases(options: LeasesOptions): Leases {
     if (!lease) return (await lastLook(leased)) ?? leased.work(free);
     const startedAt = runtime.monotonicNow();
     for (let pauseMs = POLL_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, POLL_MAX_MS)) {
-      const asked = await acquireLease(lease, leased.key, terms);
+      const asked = await obtain(lease, leased.key);
       if (asked.status === "held") return underLease(asked.lease, leased, lastLook);
       if (asked.status === "unavailable") return (await lastLook(leased)) ?? leased.work(free);
       const instead = leased.meanwhile?.() ?? (await look(leased));
@@ -104,6 +116,26 @@ export function createLeases(options: LeasesOptions): Leases {
     }
   }
 
+  /** Ours, if it was kept; else the backend's. */
+  async function obtain(source: RefreshLease, key: string): Promise<Acquisition> {
+    const own = kept.get(key);
+    kept.delete(key);
+    if (own?.resume()) return { status: "held", lease: own };
+    await own?.release();
+    return acquireLease(source, key, terms);
+  }
+
+  /** What keeps others from work that they would do with what is spent. */
+  function keepUntil(key: string, held: HeldLease, stored: Promise<void>): void {
+    kept.set(key, held);
+    void stored.then(() => {
+      // Somebody of this process may have taken it over.
+      if (kept.get(key) !== held) return;
+      kept.delete(key);
+      void held.release();
+    });
+  }
+
   async function underLease<R>(
     held: HeldLease,
     leased: RecheckedWork<R>,
@@ -113,13 +145,15 @@ export function createLeases(options: LeasesOptions): Leases {
       // Whoever had the lease before us may just have finished what we came for.
       return (await lookAgain(leased)) ?? (await leased.work(held.guard));
     } finally {
-      await held.release();
+      const stored = mode === "one-time" ? leased.whenStored?.() : undefined;
+      if (stored) keepUntil(leased.key, held, stored);
+      else await held.release();
     }
   }
 
   async function runIfFree<R>(leased: RecheckedWork<R>): Promise<R | undefined> {
     if (!lease) return (await leased.recheck()) ?? leased.work(free);
-    const asked = await acquireLease(lease, leased.key, terms);
+    const asked = await obtain(lease, leased.key);
     return asked.status === "held" ? underLease(asked.lease, leased, () => leased.recheck()) : undefined;
   }
 

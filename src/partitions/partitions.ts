@@ -71,6 +71,8 @@ export interface Partitions {
   readonly flights: SingleFlight;
   /** Results that the store does not have yet. */
   readonly unsaved: Pick<UnsavedResults, "size" | "bytes" | "dropped">;
+  /** Settles when the store has what this process has got for a partition, or it is given up; `undefined`: it has. */
+  whenStored(partition: Partition): Promise<void> | undefined;
   /** The store answers again: what waits goes to it at once. */
   storeIsBack(): void;
   /** Tries once to store everything that waits. @returns how many still do. */
@@ -129,6 +131,7 @@ export function createPartitions(options: PartitionsOptions): Partitions {
     spend: createSpentFlows(core).spend,
     flights: core.flights,
     unsaved,
+    whenStored: (partition) => unsaved.whenGone(storeKey(core, partition)),
     storeIsBack() {
       if (unsaved.size > 0) replay.request("now");
     },

@@ -71,6 +71,8 @@ export interface UnsavedResults {
   readonly dropped: number;
   get(key: string): UnsavedEntry | undefined;
   has(key: string): boolean;
+  /** Settles, always well, when nothing waits under the key any more; `undefined`: nothing does. */
+  whenGone(key: string): Promise<void> | undefined;
   keys(): string[];
   /** Queues the record that a change led to. */
   addTokens(
@@ -105,6 +107,7 @@ const SMALL_WEIGHT_BYTES = 512;
 export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill): UnsavedResults {
   const entries = new Map<string, UnsavedEntry>();
   const held = new WeakMap<UnsavedEntry, number>();
+  const watched = new Map<string, PromiseWithResolvers<void>>();
   let bytes = 0;
   let dropped = 0;
 
@@ -118,6 +121,12 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
 
   function forget(key: string): boolean {
     spill?.remove(key);
+    return end(key);
+  }
+
+  function end(key: string): boolean {
+    watched.get(key)?.resolve();
+    watched.delete(key);
     return remove(key);
   }
 
@@ -171,6 +180,12 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
     },
     get: (key) => entries.get(key),
     has: (key) => entries.has(key),
+    whenGone(key) {
+      if (!entries.has(key)) return undefined;
+      const watch = watched.get(key) ?? Promise.withResolvers<void>();
+      watched.set(key, watch);
+      return watch.promise;
+    },
     keys: () => [...entries.keys()],
     addTokens(key, partition, change, { record, on }) {
       const earlier = entries.get(key);
@@ -235,7 +250,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
     },
     drop(key, reason) {
       // What is left at the end stays in the spill folder, for the next process.
-      const wasThere = reason === "closed" ? remove(key) : forget(key);
+      const wasThere = reason === "closed" ? end(key) : forget(key);
       if (wasThere) emit({ type: "unsaved-dropped", partition: partitionLabel(key), reason });
     },
   };

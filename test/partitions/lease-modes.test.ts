@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { RequestGuard } from "../../src/partitions/lease.ts";
+import type { KeptLeases, RequestGuard } from "../../src/partitions/lease.ts";
 import type { RefreshLease } from "../../src/store/refresh-lease.ts";
+import type { FakeRuntime } from "../adapters/fake-runtime.ts";
 import {
   LOST,
   ONE_TIME_TTL_MS,
@@ -179,6 +180,69 @@ describe("one-time refresh tokens", () => {
     await expect(call).rejects.toMatchObject(LOST);
     expect(provider.calls).toBe(0);
     expect(await lease.acquire("partition", { owner: "next", ttlMs: 1 })).toEqual({ held: true });
+  });
+});
+
+describe("one-time refresh tokens: what came of the work is not in the store yet", () => {
+  function unsaved() {
+    const stored = Promise.withResolvers<void>();
+    let isStored = false;
+    const whenStored = (): Promise<void> | undefined => (isStored ? undefined : stored.promise);
+    const store = (): void => {
+      isStored = true;
+      stored.resolve();
+    };
+    return { whenStored, store, recheck: async () => (isStored ? "stored" : undefined) };
+  }
+
+  async function soon(runtime: FakeRuntime, work: Promise<unknown>): Promise<void> {
+    const seen = watch(work);
+    await runtime.advance(1_000);
+    expect(seen.value).toBeDefined();
+  }
+
+  test("the lease is kept until it is: then others get it at once", async () => {
+    const { runtime, provider, process, renewal } = setUp("one-time");
+    const { whenStored, store, recheck } = unsaved();
+    const changes = { whenStored, recheck };
+    await soon(runtime, process().run(renewal(10, changes)));
+    const other = watch(process().run(renewal(10, changes)));
+    await runtime.advance(5_000);
+    expect([other, provider.calls]).toEqual([{}, 1]);
+    store();
+    await runtime.advance(500);
+    expect([other, provider.calls]).toEqual([{ value: "stored" }, 1]);
+  });
+
+  test("the process that has it goes on under the lease it has, with all its clients", async () => {
+    const { runtime, provider, process, renewal } = setUp("one-time");
+    const { whenStored, store, recheck } = unsaved();
+    const changes = { whenStored, recheck };
+    const kept: KeptLeases = new Map();
+    const [one, another] = [process({ kept }), process({ kept })];
+    await soon(runtime, one.run(renewal(10, changes)));
+    await soon(runtime, another.run(renewal(10, changes)));
+    await soon(runtime, one.runIfFree(renewal(10, changes)));
+    expect(provider.calls).toBe(3);
+    const other = watch(process().run(renewal(10, changes)));
+    await runtime.advance(5_000);
+    expect([other, provider.calls]).toEqual([{}, 3]);
+    store();
+    await runtime.advance(500);
+    expect(other).toEqual({ value: "stored" });
+    expect(kept.size).toBe(0);
+  });
+
+  test("it is kept for a while only, and its process asks for another one then", async () => {
+    const { runtime, provider, process, renewal } = setUp("one-time");
+    const { whenStored, recheck } = unsaved();
+    const changes = { whenStored, recheck };
+    const own = process();
+    await soon(runtime, own.run(renewal(10, changes)));
+    await runtime.advance(10 * ONE_TIME_TTL_MS);
+    await soon(runtime, process().run(renewal(10, { recheck })));
+    await soon(runtime, own.run(renewal(10, changes)));
+    expect(provider.calls).toBe(3);
   });
 });
 
