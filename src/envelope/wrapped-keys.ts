@@ -88,6 +88,15 @@ interface Loaded {
   readonly problem: GraceProblem | undefined;
 }
 
+/** What a load has met so far. */
+interface Problems {
+  /** For these kept keys, or the last text, serve. */
+  readonly outages: TokenkeepError[];
+  /** For these no ring comes of it. */
+  readonly failures: unknown[];
+  providerIsDown?: TokenkeepError;
+}
+
 interface Settings extends WrapperCalls {
   readonly keys: () => string | Promise<string>;
   readonly refreshMs: number;
@@ -119,45 +128,50 @@ function wrappedRing(settings: Settings): () => Promise<Loaded> {
     held?.key === undefined ? 0 : refreshMs + graceMs - ageOf(held);
 
   async function load(): Promise<Loaded> {
-    const outages: TokenkeepError[] = [];
-    entries = await readEntries(outages);
-    const names = entries.map(formatWrappedKey);
-    // Confirmed one after the other: a provider that has just not answered is not waited for again.
-    let providerIsDown = false;
-    for (const [index, entry] of entries.entries()) {
-      const held = heldKeys.get(names[index]!);
-      if (held?.key !== undefined && ageOf(held) < refreshMs) continue;
-      if (providerIsDown && remainingOf(held) > 0) continue;
-      try {
-        heldKeys.set(names[index]!, await confirm(entry, held));
-      } catch (error) {
-        if (!isUnavailable(error) || remainingOf(held) <= 0) {
-          dropOverdue();
-          throw error;
-        }
-        providerIsDown = true;
-        outages.push(error);
-      }
+    const problems: Problems = { outages: [], failures: [] };
+    const wanted = await readEntries(problems);
+    const names = wanted.map(formatWrappedKey);
+    // All of them, whatever has failed before: a mistake in one entry must neither keep a refusal of another from
+    // being heard, nor let the others grow old.
+    for (const [index, entry] of wanted.entries()) await confirmDue(names[index]!, entry, problems);
+    if (problems.failures.length > 0) {
+      dropOverdue();
+      throw problems.failures[0];
     }
     for (const name of heldKeys.keys()) if (!names.includes(name)) heldKeys.delete(name);
     const keys = names.map((name) => heldKeys.get(name)!);
-    const [error] = outages;
+    const [error] = problems.outages;
     const problem = error && { error, remainingMs: Math.min(...keys.map(remainingOf)) };
-    const ids = entries.map(({ id }) => id);
+    const ids = wanted.map(({ id }) => id);
     return { ring: ringOf(ids, keys), problem };
   }
 
-  /** Where the text cannot be read, the last one serves. One that can be read and is wrong is an error. */
-  async function readEntries(outages: TokenkeepError[]): Promise<readonly WrappedKey[]> {
-    let text: string;
+  /** Where the text cannot be read, or is wrong, the last one tells which keys to confirm. */
+  async function readEntries({ outages, failures }: Problems): Promise<readonly WrappedKey[]> {
     try {
-      text = await callProvider(settings, "reading the wrapped keys", async () => settings.keys());
+      const text = await callProvider(settings, "reading the wrapped keys", async () => settings.keys());
+      entries = parseWrappedKeys(text, "keys");
     } catch (error) {
-      if (entries === undefined || !isUnavailable(error)) throw error;
-      outages.push(error);
-      return entries;
+      if (entries === undefined) throw error;
+      if (isUnavailable(error)) outages.push(error);
+      else failures.push(error);
     }
-    return parseWrappedKeys(text, "keys");
+    return entries;
+  }
+
+  async function confirmDue(name: string, entry: WrappedKey, problems: Problems): Promise<void> {
+    const held = heldKeys.get(name);
+    if (held?.key !== undefined && ageOf(held) < refreshMs) return;
+    const { providerIsDown } = problems;
+    try {
+      // One after the other: a provider that has just not answered is not waited for again.
+      if (providerIsDown !== undefined) throw providerIsDown;
+      heldKeys.set(name, await confirm(entry, held));
+    } catch (error) {
+      if (isUnavailable(error)) problems.providerIsDown = error;
+      if (!isUnavailable(error) || remainingOf(held) <= 0) problems.failures.push(error);
+      else if (providerIsDown === undefined) problems.outages.push(error);
+    }
   }
 
   /** Not by the clock alone: a ring that nobody loads anew would end in the midst of its use. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 
-import { OptionsError } from "../../src/errors.ts";
+import { OptionsError, TokenkeepError } from "../../src/errors.ts";
 import type { KeySource, WrappedKeysOptions } from "../../src/envelope/wrapped-keys.ts";
 import { keysFromWrapped } from "../../src/envelope/wrapped-keys.ts";
 import { rewrapKeys } from "../../src/envelope/rewrap-keys.ts";
@@ -53,6 +53,18 @@ async function setting(options: Partial<WrappedKeysOptions> = {}): Promise<Setti
       }),
   };
   return made;
+}
+
+/** An entry that the provider refuses while it unwraps all the others. */
+async function refusedEntry({ wrapper }: Setting): Promise<string> {
+  const entry = await newWrappedKey(wrapper, { id: "bad" });
+  const refused = entry.slice(entry.lastIndexOf(":") + 1);
+  const { unwrap } = wrapper;
+  wrapper.unwrap = async (wrapped, options) => {
+    if (Buffer.from(wrapped).toString("base64url") !== refused) return unwrap(wrapped, options);
+    throw new TokenkeepError("ERR_KEYS_REFUSED", "that version is disabled");
+  };
+  return entry;
 }
 
 describe("wrapped keys", () => {
@@ -243,6 +255,45 @@ describe("a provider that refuses", () => {
     wrapper.fault = undefined;
     await source.load();
     expect(ring.find("new")?.export()).toEqual(wrapper.dataKeys[0]);
+  });
+
+  test("ends the use of every key that it refuses, not only of the first", async () => {
+    const { wrapper, runtime, source } = await setting({ refreshMs: HOUR });
+    const ring = await source.load();
+    wrapper.fault = "refuses";
+    await runtime.advance(HOUR);
+    expect(await errorOf(source.load())).toMatchObject({ code: "ERR_KEYS_REFUSED" });
+    expect(ring.find("new")).toBeUndefined();
+    expect(ring.find("old")).toBeUndefined();
+  });
+
+  test("one key does not end the use of the others, which it still confirms", async () => {
+    const made = await setting({ refreshMs: HOUR, graceMs: HOUR });
+    const ring = await made.source.load();
+    made.text = `${await refusedEntry(made)}\n${made.text}`;
+    for (let hour = 0; hour < 4; hour += 1) {
+      await made.runtime.advance(HOUR);
+      expect(await errorOf(made.source.load())).toMatchObject({ code: "ERR_KEYS_REFUSED" });
+    }
+    expect(ring.find("new")?.export()).toEqual(made.wrapper.dataKeys[0]);
+    expect(ring.find("old")?.export()).toEqual(made.wrapper.dataKeys[1]);
+  });
+
+  test.each([
+    ["wrong", () => "nonsense"],
+    ["refused to be read", () => Promise.reject(new TokenkeepError("ERR_KEYS_REFUSED", "not yours"))],
+  ])("ends the use of a key, too, while the text is %s", async (_how, wrong) => {
+    let keys: () => string | Promise<string> = () => made.text;
+    const made: Setting = await setting({ refreshMs: HOUR, keys: () => keys() });
+    const ring = await made.source.load();
+    keys = wrong;
+    await made.runtime.advance(HOUR);
+    await expect(made.source.load()).rejects.toThrow();
+    expect(ring.find("new")).toBeDefined(); // the provider has confirmed it
+    made.wrapper.fault = "refuses";
+    await made.runtime.advance(HOUR);
+    await expect(made.source.load()).rejects.toThrow();
+    expect(ring.find("new")).toBeUndefined();
   });
 
   test("does so, too, by giving another key than before", async () => {
