@@ -106,7 +106,10 @@ export function createTokenCache<Properties = unknown>(
   const given = resolveOptions(options);
   const { runtime } = given;
   const emit = createEmit(given.onEvent);
-  const liveRing = isReloading(given.keys) ? createLiveRing(given.keys, { runtime, emit }) : undefined;
+  const patienceMs = given.storeBudgets.read;
+  const liveRing = isReloading(given.keys)
+    ? createLiveRing(given.keys, { runtime, emit, patienceMs })
+    : undefined;
   const keys = liveRing ?? (given.keys as KeyRing | "unsealed");
   const sealer = createSealer(keys, runtime);
   const resolved = withNames(given, sealer, emit);

@@ -38,7 +38,8 @@ export interface ActivityContext<Properties> {
 
 /**
  * Adds the application's own JSON-safe properties to an account's row, sealed. Runs before each write of the
- * row; `undefined` keeps what is there. If it throws, the row is written without the change.
+ * row; `undefined` keeps what is there. If it throws, the row is written without the change; so it is, without
+ * asking it, where this process does not have the key of what is there.
  */
 export type OnBeforeActivityWrite<Properties> = (
   context: ActivityContext<Properties>,
@@ -270,6 +271,12 @@ export function propertiesContext(namespace: string, accountKey: string): SealCo
   return { namespace, key: accountKey, kind: "activity" };
 }
 
+/** A row's properties, or why there are none to show. */
+interface Opened {
+  readonly value: unknown;
+  readonly reason?: OpenFailureReason;
+}
+
 /** The application's properties: sealed, and bound to the row they belong to. */
 function createPropertySealing(options: ActivityOptions): {
   open(row: AccountActivityRow): Promise<unknown>;
@@ -282,29 +289,32 @@ function createPropertySealing(options: ActivityOptions): {
   const { sealer, namespace, onBeforeWrite, emit } = options;
   const context = (key: string): SealContext => propertiesContext(namespace, key);
 
-  async function open(row: AccountActivityRow): Promise<unknown> {
-    if (!row.sealedProperties) return undefined;
+  async function opened(row: AccountActivityRow): Promise<Opened> {
+    if (!row.sealedProperties) return { value: undefined };
     // A database may hand out text where bytes were.
     const bytes = row.sealedProperties instanceof Uint8Array ? row.sealedProperties : new Uint8Array();
-    const opened = await sealer.openOrAsk(bytes, context(row.accountKey));
+    const result = await sealer.openOrAsk(bytes, context(row.accountKey));
     let reason: OpenFailureReason = "refused";
     try {
-      if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as unknown;
-      reason = opened.reason;
+      if (result.ok) return { value: JSON.parse(result.plaintext.toString("utf8")) as unknown };
+      reason = result.reason;
     } catch {
       // Authentic and no JSON: as little use as what is not authentic, and no reason to list nobody.
     }
     emit({ type: "record-unreadable", partition: partitionLabel(row.accountKey), reason });
-    return undefined;
+    return { value: undefined, reason };
   }
 
   return {
-    open,
+    open: async (row) => (await opened(row)).value,
     async apply(subject, reason, row) {
       if (!onBeforeWrite) return row;
       const { account, role, request } = subject;
       try {
-        const added = await onBeforeWrite({ account, role, reason, request, properties: await open(row) });
+        const { value: properties, reason: problem } = await opened(row);
+        // Not to be opened here and now: whoever has the key still has use for them.
+        if (problem === "unknown-key" || problem === "unsupported") return row;
+        const added = await onBeforeWrite({ account, role, reason, request, properties });
         if (added === undefined) return row;
         const bytes = Buffer.from(JSON.stringify(added));
         return { ...row, sealedProperties: sealer.seal(bytes, context(row.accountKey)) };

@@ -12,7 +12,7 @@ import type { GraceProblem } from "./wrapped-keys.ts";
 export interface LiveKeyRing extends KeyRing {
   /**
    * Asks for the keys because one is not there: with whoever else asks, and no oftener than is allowed for all
-   * of them together. Never rejects.
+   * of them together. Waits for no load that has lasted longer than its patience. Never rejects.
    * @returns whether the key is there now.
    */
   learn(keyId: string): Promise<boolean>;
@@ -38,12 +38,17 @@ const SPREAD = 0.2;
 export interface LiveRingOptions {
   readonly runtime: Runtime;
   readonly emit: Emit;
+  /** How long whoever asks for a key waits for a load, ms. Default: as long as it may take. */
+  readonly patienceMs?: number;
 }
 
 /** The keys as they were first loaded; nothing runs before {@link LiveKeyRing.start}. */
-export function createLiveRing(keys: ReloadingKeys, { runtime, emit }: LiveRingOptions): LiveKeyRing {
+export function createLiveRing(keys: ReloadingKeys, options: LiveRingOptions): LiveKeyRing {
+  const { runtime, emit, patienceMs = LOAD_BUDGET_MS } = options;
   let ring = keys.ring;
   let loading: Promise<boolean> | undefined;
+  /** Resolves with the load under way, or when that has lasted too long: for all who ask meanwhile. */
+  let patience: Promise<void> | undefined;
   let timer: Timer;
   let isClosed = false;
   const mayAsk = createAllowance(runtime);
@@ -58,10 +63,12 @@ export function createLiveRing(keys: ReloadingKeys, { runtime, emit }: LiveRingO
   }
 
   function begin(): Promise<boolean> {
-    loading ??= loadOnce().finally(() => {
+    if (loading) return loading;
+    loading = loadOnce().finally(() => {
       loading = undefined;
       schedule();
     });
+    patience = settledWithin(runtime, loading, patienceMs);
     return loading;
   }
 
@@ -105,10 +112,11 @@ export function createLiveRing(keys: ReloadingKeys, { runtime, emit }: LiveRingO
     find: (keyId: string) => ring.find(keyId),
     async learn(keyId: string) {
       // A load under way may have begun before the key was there.
-      if (loading) await joinLoad();
+      if (loading) await patience;
       const isKnown = (): boolean => ring.find(keyId) !== undefined;
       if (isKnown() || isClosed) return isKnown();
-      if (loading || mayAsk()) await begin().catch(noMore);
+      if (!loading && mayAsk()) void begin().catch(noMore);
+      if (loading) await patience;
       return isKnown();
     },
     async reload() {
@@ -137,6 +145,17 @@ async function loaded(keys: ReloadingKeys, { runtime, emit }: LiveRingOptions): 
   });
   if ("error" in answer) throw answer.error;
   return answer.ring;
+}
+
+function settledWithin(runtime: Runtime, work: Promise<unknown>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = runtime.setTimer(resolve, ms, { keepAlive: true });
+    const settled = (): void => {
+      runtime.clearTimer(timer);
+      resolve();
+    };
+    work.then(settled, settled);
+  });
 }
 
 /** A bucket that fills with time. */

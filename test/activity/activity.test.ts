@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { memoryActivity } from "../../src/adapters/memory-activity.ts";
+import { createKeyRing, type KeyRing } from "../../src/envelope/key-ring.ts";
 import { userPartition } from "../../src/client/partitions.ts";
 import type { AccountActivityStore } from "../../src/store/account-activity-store.ts";
 import { chaosStore } from "../support/chaos.ts";
@@ -254,6 +255,37 @@ describe("the application's own properties", () => {
     const { account } = await node.signIn(ADA);
     await node.client.acquireTokenSilent({ account: account!, scopes: READ, forceRefresh: true });
     expect(await row(node)).toMatchObject({ properties: { kept: true } });
+  });
+
+  test("that are sealed under a key this process does not have stay as they are, and the row is written", async () => {
+    const world = createWorld();
+    const old = { id: "k1", key: new Uint8Array(32).fill(1) };
+    const fresh = { id: "k2", key: new Uint8Array(32).fill(2) };
+    const asked: unknown[] = [];
+    const process = (keys: KeyRing, otherwise: string): Node =>
+      world.node({
+        keys,
+        activity: {
+          onBeforeWrite: (({ properties }: { properties?: { plan: string } }) => {
+            asked.push(properties);
+            return { plan: properties?.plan ?? otherwise };
+          }) as never,
+        },
+      });
+    const ahead = process(createKeyRing({ sealing: fresh, opening: [old] }), "gold");
+    await ahead.signIn(ADA);
+    const { lastSignInAt } = await row(ahead);
+    passTime(HOUR_MS);
+    const behind = process(createKeyRing({ sealing: old }), "free");
+    await behind.signIn(ADA);
+    expect(await row(ahead)).toMatchObject({
+      properties: { plan: "gold" },
+      lastSignInAt: lastSignInAt! + HOUR_MS,
+    });
+    expect(asked).toEqual([undefined]);
+    expect(behind.events).toContainEqual(
+      expect.objectContaining({ type: "record-unreadable", reason: "unknown-key" }),
+    );
   });
 
   test("a hook that throws breaks neither the sign-in nor the row", async () => {
