@@ -3,6 +3,7 @@ import { reseal, type Sealer } from "../envelope/sealer.ts";
 import { randomId, type Runtime } from "../runtime.ts";
 import type { AccountActivityStore, StoredActivity } from "../store/account-activity-store.ts";
 import { isOutdated } from "../store/outdated.ts";
+import { unopenedOf, type CountsUnopened } from "../store/unopened.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import { propertiesContext } from "./activity.ts";
 
@@ -21,12 +22,14 @@ export function createRowsPass(options: RekeyRowsOptions) {
   const { store, namespace } = options;
   return {
     async page(limit: number, cursor: string | undefined) {
-      const query = { keyPrefix: `${namespace}:`, limit, ...(cursor !== undefined && { cursor }) };
+      const counts: CountsUnopened = { countsUnopened: true };
+      const query = { ...counts, keyPrefix: `${namespace}:`, limit, ...(cursor !== undefined && { cursor }) };
       const page = await store.list(query);
       const rows = page.rows.filter(
         (stored) => isOutdated(stored) || stored.row.sealedProperties !== undefined,
       );
-      return { work: rows.map((stored) => () => resealRow(options, stored)), cursor: page.cursor };
+      const work = rows.map((stored) => () => resealRow(options, stored));
+      return { work, unopened: unopenedOf(page), cursor: page.cursor };
     },
   };
 }

@@ -1,6 +1,7 @@
 /** The port of activity over rows that name nobody, also while they move from one naming to another. */
 import type { AccountActivityStore } from "../store/account-activity-store.ts";
 import type { Outdated } from "../store/outdated.ts";
+import { countsUnopened } from "../store/unopened.ts";
 import { rowsOf, unreadable, type HiddenRowsOptions, type Rows } from "./activity.ts";
 import { hiddenPrefix } from "./naming.ts";
 import type { Namings } from "./namings.ts";
@@ -102,7 +103,8 @@ function lister(all: readonly Rows[], { namespace }: HiddenRowsOptions): Account
     if (!rows) throw unreadable();
     const inner = from.inner === undefined ? {} : { cursor: from.inner };
     const page = await rows.list({ ...query, ...inner });
-    const lost = from.lost + page.unreadable;
+    const { unopened } = page;
+    const lost = countsUnopened(query) ? 0 : from.lost + page.unreadable;
     const isClear = !rows.naming.hides;
     const kept = isClear
       ? page.rows.filter(({ row }) => !row.accountKey.startsWith(hiddenPrefix(namespace)))
@@ -110,6 +112,7 @@ function lister(all: readonly Rows[], { namespace }: HiddenRowsOptions): Account
     const to: Cursor =
       page.cursor === undefined ? { at: from.at + 1, lost } : { at: from.at, inner: page.cursor, lost };
     const isOver = to.at >= all.length && lost === 0;
-    return isOver ? { rows: kept } : { rows: kept, cursor: JSON.stringify(to) };
+    const found = { rows: kept, ...(unopened > 0 && { unopened }) };
+    return isOver ? found : { ...found, cursor: JSON.stringify(to) };
   };
 }

@@ -26,8 +26,10 @@ export interface Rows {
   get(key: string): Promise<StoredActivity | undefined>;
   put(row: AccountActivityRow, how: { revision: string; ifRevision: string | null }): Promise<boolean>;
   delete(key: string, ifRevision: string): Promise<boolean>;
-  /** `unreadable`: how many rows of the page are sealed under keys that are not here. */
-  list(query: ActivityQuery): Promise<ActivityPage & { readonly unreadable: number }>;
+  /** `unreadable`: how many rows of the page are sealed under keys that are not here; `unopened`: those and refused ones. */
+  list(
+    query: ActivityQuery,
+  ): Promise<ActivityPage & { readonly unreadable: number; readonly unopened: number }>;
 }
 
 /** What is sealed in a row. Short names: it is part of every row. */
@@ -69,15 +71,20 @@ export function rowsOf(store: AccountActivityStore, naming: Naming, options: Hid
       const { keyPrefix = "", ...filters } = query;
       const page = await store.list(rows.query(filters, keyPrefix));
       let unreadableRows = 0;
+      let refusedRows = 0;
       const shown: StoredActivity[] = [];
       for (const { row: stored, revision } of page.rows) {
         const opened = await rows.show(stored);
         if (opened === "unknown-key" || opened === "unsupported") unreadableRows += 1;
-        else if (opened !== "refused" && opened.row.accountKey.startsWith(keyPrefix)) {
-          shown.push({ ...opened, revision });
-        }
+        else if (opened === "refused") refusedRows += 1;
+        else if (opened.row.accountKey.startsWith(keyPrefix)) shown.push({ ...opened, revision });
       }
-      return { ...page, rows: shown, unreadable: unreadableRows };
+      return {
+        ...page,
+        rows: shown,
+        unreadable: unreadableRows,
+        unopened: unreadableRows + refusedRows,
+      };
     },
   };
 }

@@ -143,14 +143,16 @@ interface Cursor {
   readonly inner?: string | undefined;
 }
 
-/** Lists partition keys, out of the labels; what does not open here is left out, with an event. */
+const UNOPENED = Symbol("a label that does not open here");
+
+/** Lists partition keys, out of the labels; what does not open here is left out, counted, and told by an event. */
 function namedAdmin(
   store: Store,
   admin: BlobAdmin,
   places: readonly Place[],
   { namespace, emit }: NamedStoreOptions,
 ): BlobAdmin {
-  async function keyOf(place: Place, name: string): Promise<string | undefined> {
+  async function keyOf(place: Place, name: string): Promise<string | undefined | typeof UNOPENED> {
     // Not looked at: a backend may keep other things among them. What has moved is found twice for a while.
     if (!place.naming.hides) return name.startsWith(hiddenPrefix(namespace)) ? undefined : name;
     const stored = await store.get(name);
@@ -158,7 +160,7 @@ function namedAdmin(
     const found = await place.keyOf(name, stored);
     if ("key" in found) return found.key;
     emit({ type: "record-unreadable", partition: partitionLabel(name), reason: found.reason });
-    return undefined;
+    return UNOPENED;
   }
 
   return {
@@ -169,10 +171,12 @@ function namedAdmin(
       const inner = from.inner === undefined ? {} : { cursor: from.inner };
       const page = await admin.keys({ prefix: asked, limit, ...inner });
       const keys = await Promise.all(page.keys.map((name) => keyOf(place, name)));
-      const found = keys.filter((key) => key?.startsWith(prefix)) as string[];
+      const isFound = (key: string | undefined | typeof UNOPENED): key is string =>
+        typeof key === "string" && key.startsWith(prefix);
+      const found = { keys: keys.filter(isFound), unopened: keys.filter((key) => key === UNOPENED).length };
       const to: Cursor | undefined =
         page.cursor === undefined ? nextPlace(from, places) : { at: from.at, inner: page.cursor };
-      return to ? { keys: found, cursor: JSON.stringify(to) } : { keys: found };
+      return to ? { ...found, cursor: JSON.stringify(to) } : found;
     },
     purgeExpired: (options) => admin.purgeExpired(options),
   };

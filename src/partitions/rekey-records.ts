@@ -5,6 +5,7 @@ import { randomId, type Runtime } from "../runtime.ts";
 import type { BlobAdmin } from "../store/blob-admin.ts";
 import type { BlobStore, Stored } from "../store/blob-store.ts";
 import { isOutdated } from "../store/outdated.ts";
+import { unopenedOf } from "../store/unopened.ts";
 import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import { createRecordCalls } from "../tiers/record-calls.ts";
 import type { StoreCalls } from "../tiers/store-calls.ts";
@@ -46,7 +47,8 @@ export function createRecordsPass(options: RekeyRecordsOptions): RekeyPass {
       const page = await calls.run("reads", "keys", () => admin.keys(query), { budgetMs: LIST_BUDGET_MS });
       // A backend may keep other things beside records, under names of its own.
       const keys = page.keys.filter((key) => isPartitionKind(recordContext(namespace, key).kind));
-      return { work: keys.map((key) => () => resealRecord(options, key)), cursor: page.cursor };
+      const work = keys.map((key) => () => resealRecord(options, key));
+      return { work, unopened: unopenedOf(page), cursor: page.cursor };
     },
   };
 }

@@ -48,6 +48,8 @@ export interface RekeyPass {
     cursor: string | undefined,
   ): Promise<{
     readonly work: readonly (() => Promise<RekeyOutcome>)[];
+    /** What the page has besides, and could not be opened here. */
+    readonly unopened: number;
     readonly cursor?: string | undefined;
   }>;
 }
@@ -87,6 +89,8 @@ export async function rekey(context: RekeyContext, options: RekeyOptions): Promi
       counts[await work()] += 1;
       counts.scanned += 1;
     }
+    counts.unreadable += page.unopened;
+    counts.scanned += page.unopened;
     place = placeAfter(context, place, page.cursor);
     onProgress?.({ ...counts, ...(place && { cursor: sealCursor(context, place) }) });
     if (place && signal.aborted) return { ...counts, done: false, cursor: sealCursor(context, place) };

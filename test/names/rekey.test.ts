@@ -63,3 +63,22 @@ test("rekey by a process that moves names moves what nobody has written, so that
   );
   expect((await mover.cache.rekey()).resealed).toBe(0);
 });
+
+test("rekey counts what this process cannot open, records and rows, and does all the rest", async () => {
+  const world = createWorld();
+  const newer = createKeyRing({ sealing: { id: "k3", key: new Uint8Array(32).fill(5) } });
+  await world.node({ keys: before, names: { key: ONE } }).signIn(ADA);
+  const ahead = world.node({ keys: newer, names: { key: ONE } });
+  await ahead.client.acquireTokenByClientCredential({ scopes: ["api://notes/.default"] });
+  await ahead.signIn(BEN);
+  const node = world.node({ keys: rotated, names: { key: ONE } });
+  const all = (await stored(world)).length;
+  const { rows } = await world.store.activity.list({ limit: 100 });
+  expect(await node.cache.rekey()).toMatchObject({
+    done: true,
+    scanned: all + rows.length,
+    unreadable: 3, // two records, and a row
+    conflicts: 0,
+  });
+  for (const [, { bytes }] of await stored(world)) expect(["k2", "k3"]).toContain(keyIdOf(labelOf(bytes)!));
+});
