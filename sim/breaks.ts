@@ -478,8 +478,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "envelope/live-ring.ts",
-        find: "if (loading || mayAsk()) await",
-        replace: "if (loading || mayAsk() || ring) await",
+        find: "if (!loading && mayAsk()) void",
+        replace: "if (!loading && (mayAsk() || ring)) void",
       },
     ],
   },
@@ -500,6 +500,16 @@ const BREAKS: Readonly<Record<string, Break>> = {
         file: "partitions/rekey-records.ts",
         find: 'if (bytes === undefined) return "skipped";',
         replace: 'if (typeof bytes !== "string") return "skipped";',
+      },
+    ],
+  },
+  "label of what is found": {
+    about: "where names are hidden, nothing is found by its label",
+    rewrites: [
+      {
+        file: "names/named-store.ts",
+        find: 'if ("key" in found) return found.key;',
+        replace: 'if ("key" in found) return undefined;',
       },
     ],
   },

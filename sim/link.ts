@@ -83,7 +83,8 @@ export function createRemote(world: World, process: Process): Remote {
 
 /** The store as one process sees it. */
 export function createStoreLink(world: World, process: Process, remote: Remote): Store {
-  const { store, weather } = world;
+  const { store, weather, names } = world;
+  const { keyOf } = names;
   const who = process.machine.number;
 
   function refuseIfFull(): void {
@@ -94,18 +95,22 @@ export function createStoreLink(world: World, process: Process, remote: Remote):
 
   return {
     name: "simulated",
-    get: (key, options) => remote("read", `get ${short(key)}`, () => store.get(key, options?.unlessVersion)),
-    put: (key, bytes, options) => {
+    get: (name, options) =>
+      remote("read", `get ${short(keyOf(name))}`, () => store.get(keyOf(name), options?.unlessVersion)),
+    put: (name, bytes, options) => {
       const copy = new Uint8Array(bytes);
+      if (!names.learn(name, copy))
+        world.checker.broken("names", "a record is written whose label is not its own");
+      const key = keyOf(name);
       return remote("write", `put ${short(key)}`, () => {
         refuseIfFull();
         return store.put(key, copy, options, who);
       });
     },
-    touch: (key, { ifVersion, ttlMs }) =>
-      remote("write", `touch ${short(key)}`, () => store.touch(key, ifVersion, ttlMs)),
-    delete: (key, { ifVersion }) =>
-      remote("write", `delete ${short(key)}`, () => store.delete(key, ifVersion)),
+    touch: (name, { ifVersion, ttlMs }) =>
+      remote("write", `touch ${short(keyOf(name))}`, () => store.touch(keyOf(name), ifVersion, ttlMs)),
+    delete: (name, { ifVersion }) =>
+      remote("write", `delete ${short(keyOf(name))}`, () => store.delete(keyOf(name), ifVersion)),
     admin: {
       keys: (options) => remote("read", "keys", () => store.keys(options)),
       purgeExpired: () => Promise.resolve(0),
@@ -113,7 +118,7 @@ export function createStoreLink(world: World, process: Process, remote: Remote):
     backplane: {
       changeCounter: () => remote("counter", "counter", () => store.changeCounter()),
       publish: (message) =>
-        remote("publish", `publish ${short(message.key)}`, () => {
+        remote("publish", `publish ${short(keyOf(message.key))}`, () => {
           store.publish(message);
           for (const other of world.processes()) deliver(other, message);
         }),

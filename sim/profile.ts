@@ -70,6 +70,8 @@ export interface Profile {
   readonly keys: KeyProfile | undefined;
   /** Somebody without a key writes to the store. */
   readonly tampers: boolean;
+  /** The store has names in place of keys. */
+  readonly names: boolean;
   /** How long before a token should be renewed, s; undefined: the provider does not say. */
   readonly refreshInSeconds: number | undefined;
   /** The applications' secrets are replaced at the provider now and then, and for a while nobody has told them. */
@@ -117,6 +119,7 @@ export function profileOf(seed: number): Profile {
     perCall: prng.pick([0, 0.01, 0.05]),
     revokes: prng.chance(0.3),
     ...keysOf(seed),
+    names: createPrng(seed, "name profile").chance(0.3),
     ...aheadOf(seed),
     jobs: createPrng(seed, "jobs profile").chance(0.4),
   };

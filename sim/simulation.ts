@@ -11,6 +11,7 @@ import { createPrng } from "./prng.ts";
 import { startProcess, type Machine } from "./process.ts";
 import { profileOf, type FaultKind } from "./profile.ts";
 import { createKeeper, rekey } from "./keys.ts";
+import { createNames } from "./names.ts";
 import { createProvider } from "./provider.ts";
 import { createScheduler } from "./scheduler.ts";
 import { createSimulatedStore } from "./store.ts";
@@ -111,6 +112,8 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     skewMs: profile.skewsMs[number] as number,
     process: undefined,
   }));
+  const keeper = createKeeper();
+  const names = createNames(profile.names, keeper.all);
   const world: World = {
     profile,
     prng,
@@ -118,12 +121,14 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     history: createHistory(() => scheduler),
     faults: createFaults(profile, prng.network, nowMs),
     weather: createWeather(),
-    keeper: createKeeper(),
+    keeper,
+    names,
     tamperer: createTamperer(),
     secrets: createSecrets(),
     store: createSimulatedStore({
       nowMs: wallMs,
       observer: checker.store,
+      nameOf: names.nameOf,
       comparesVersions: broken.compareAndSwap !== true,
     }),
     provider,
@@ -137,6 +142,7 @@ function createWorld({ seed, broken, determinism }: RunOptions): World {
     checker,
     machines,
     cacheOptions: {
+      ...names.options,
       refreshTokens: profile.refreshTokens,
       retention: { userTtlMs: profile.userTtlMs },
       maxClockSkewMs: 2 * profile.maxSkewMs + 1,
@@ -207,6 +213,7 @@ function describeProfile({ profile }: World): string {
     profile.jobs && "jobs",
     keys && `keys are ${hasty}turned over`,
     tampers && "records are tampered with",
+    profile.names && "names are hidden",
   ];
   const more = about.filter(Boolean).map((text) => `, ${text}`);
   const { seed, roles, users, refreshTokens, faults, maxSkewMs, perCall } = profile;

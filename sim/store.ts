@@ -54,6 +54,8 @@ export interface SimulatedStore {
 interface SimulatedStoreOptions {
   readonly nowMs: () => number;
   readonly observer: StoreObserver;
+  /** Records lie under their keys, whatever they are called by those who ask. */
+  readonly nameOf: (key: string) => string;
   /** Switched off by `--break compare-and-swap`. */
   readonly comparesVersions: boolean;
 }
@@ -114,7 +116,8 @@ export function createSimulatedStore(options: SimulatedStoreOptions): SimulatedS
       return true;
     },
     keys({ prefix, limit, cursor = "" }) {
-      const all = [...records.keys()].filter((key) => key.startsWith(prefix) && key > cursor).toSorted();
+      const names = [...records.keys()].map(options.nameOf);
+      const all = names.filter((name) => name.startsWith(prefix) && name > cursor).toSorted();
       const page = all.slice(0, limit);
       return all.length > limit ? { keys: page, cursor: page.at(-1) ?? "" } : { keys: page };
     },

@@ -2,6 +2,7 @@
 import { parseHeader } from "../src/envelope/format.ts";
 import { SIGN_IN_SCOPES } from "./cast.ts";
 import { short } from "./link.ts";
+import { changedWithin } from "./names.ts";
 import type { StoreRecord } from "./store.ts";
 import type { World } from "./world.ts";
 
@@ -51,13 +52,21 @@ export function createTamperer(): Tamperer {
     const key = pickKey(given);
     const record = key === undefined ? undefined : given.store.records.get(key);
     if (key === undefined || !record) return;
-    const bytes = Uint8Array.from(record.bytes);
-    const at = given.prng.keys.int(8, bytes.length - 1);
+    // What names lay around a record is only for those who list the store.
+    const bytes =
+      !given.profile.names || given.prng.keys.chance(0.8)
+        ? changedWithin(record.bytes, (inner) => flipped(given, inner))
+        : flipped(given, Buffer.from(record.bytes));
+    put(given, key, bytes);
+  }
+
+  function flipped({ prng }: World, bytes: Buffer): Buffer {
+    const at = prng.keys.int(8, bytes.length - 1);
     const parsed = parseHeader(bytes);
     // Not the key id: that is another matter.
     const from = parsed.ok ? 7 + parsed.header.keyId.length : 8;
-    bytes[Math.max(at, from)]! ^= 1 << given.prng.keys.int(0, 7);
-    put(given, key, bytes);
+    bytes[Math.max(at, from)]! ^= 1 << prng.keys.int(0, 7);
+    return bytes;
   }
 
   /** Each of two users gets the other's record. */
@@ -76,7 +85,8 @@ export function createTamperer(): Tamperer {
     const original = key === undefined ? undefined : given.store.records.get(key);
     if (key === undefined || !original) return;
     const lastsMs = given.prng.keys.pick([500, PLANTED_MS, 4 * PLANTED_MS]);
-    const bytes = withKeyId(original.bytes, `z${given.prng.keys.int(0, 999_999)}`);
+    const keyId = `z${given.prng.keys.int(0, 999_999)}`;
+    const bytes = changedWithin(original.bytes, (inner) => withKeyId(inner, keyId));
     given.history.add(`! somebody plants an unknown key id in ${short(key)} for ${lastsMs} ms`);
     given.faults.note("key-id", undefined, lastsMs);
     planted.set(key, { original, version: given.store.tamper(key, bytes, "planted") });

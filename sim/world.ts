@@ -5,6 +5,7 @@ import type { Faults } from "./faults.ts";
 import type { History } from "./history.ts";
 import type { Keeper } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Names } from "./names.ts";
 import type { Operations } from "./operations.ts";
 import type { Prng } from "./prng.ts";
 import type { Machine, Process } from "./process.ts";
@@ -39,6 +40,7 @@ export interface World {
   readonly faults: Faults;
   readonly weather: Weather;
   readonly keeper: Keeper;
+  readonly names: Names;
   readonly tamperer: Tamperer;
   readonly secrets: Secrets;
   readonly store: SimulatedStore;

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { oboPartition, userPartition } from "../../src/client/partitions.ts";
 import { createSealer } from "../../src/envelope/sealer.ts";
+import { withoutLabel } from "../../src/names/labels.ts";
 import { createRecordCodec } from "../../src/partitions/codec.ts";
 import type { PartitionRecord } from "../../src/partitions/record.ts";
 import { parseAuthority } from "../../src/msal/issuer.ts";
@@ -100,7 +101,7 @@ export function createBook(world: World): Book {
   /** With every key there is: what these cannot open nobody can. */
   function opened(key: string, record: StoreRecord): PartitionRecord {
     try {
-      return codec.decode(key, record.bytes) as PartitionRecord;
+      return codec.decode(key, withoutLabel(record.bytes)) as PartitionRecord;
     } catch {
       return { type: "refused" };
     }

@@ -1,5 +1,6 @@
 /** After everything has healed: nothing waits for ever, and the index agrees with the tokens. */
 import { keyIdOf } from "../../src/envelope/sealer.ts";
+import { labelOf, withoutLabel } from "../../src/names/labels.ts";
 import { short } from "../link.ts";
 import { nameOf } from "../operation.ts";
 import { endOf, holds, type Book } from "./book.ts";
@@ -26,7 +27,7 @@ function checkNothingWaits(book: Book): void {
 
 /** Everybody has the keys by now, and nothing lies under an old one. */
 function checkKeys(book: Book): void {
-  const { keeper, profile, store } = book.world;
+  const { keeper, names, profile, store } = book.world;
   if (!profile.keys) return;
   for (const process of book.world.processes()) {
     const { keyId } = process.cache.parts.sealer;
@@ -35,19 +36,22 @@ function checkKeys(book: Book): void {
     }
   }
   for (const [key, record] of store.records) {
-    if (book.decode(key, record).type === "refused") continue;
-    const keyId = keyIdOf(record.bytes);
-    if (keyId !== keeper.all.sealingKeyId) book.fail("keys", `${short(key)} still lies under ${keyId}`);
+    if (book.decode(key, record).type === "refused" || !names.isListed(key, record.bytes)) continue;
+    const label = labelOf(record.bytes);
+    for (const sealed of [withoutLabel(record.bytes), ...(label ? [label] : [])]) {
+      const keyId = keyIdOf(sealed);
+      if (keyId !== keeper.all.sealingKeyId) book.fail("keys", `${short(key)} still lies under ${keyId}`);
+    }
   }
 }
 
 /** Activity is a superset of the tokens, and speaks of the credential that is there. */
 async function checkActivity(book: Book, user: string): Promise<void> {
-  const { store, faults, profile, ledger, operations } = book.world;
+  const { store, names, faults, profile, ledger, operations } = book.world;
   const key = book.userKey(user);
   const stored = store.records.get(key);
   const record = stored && book.decode(key, stored);
-  const row = (await store.activity.get(key))?.row;
+  const row = (await names.rows(store.activity).get(key))?.row;
   const signedIn = book
     .signIns(user)
     .filter((signIn) => signIn.state === "ok")

@@ -2,6 +2,7 @@
 import type { CacheBlob } from "../../src/blob/entities.ts";
 import { highestGrant } from "../../src/blob/provenance.ts";
 import { keyIdOf } from "../../src/envelope/sealer.ts";
+import { withoutLabel } from "../../src/names/labels.ts";
 import type { AccountRecord, TokenRecord } from "../../src/partitions/record.ts";
 import { WORLD_START_MS } from "../cast.ts";
 import { short } from "../link.ts";
@@ -50,7 +51,7 @@ export function checkWritten(
 
 /** Invariant 4: what is sealed under a key id that is unknown here is never followed by a blind write. */
 function isKeyUnknown(book: Book, { bytes }: StoreRecord): boolean {
-  const keyId = keyIdOf(bytes);
+  const keyId = keyIdOf(withoutLabel(bytes));
   return keyId !== undefined && book.world.keeper.all.find(keyId) === undefined;
 }
 
