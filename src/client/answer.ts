@@ -14,7 +14,7 @@ export interface Answering<C extends ClientContext, F extends CachedFlow, R exte
 /**
  * An answer from memory is no operation that closing would have to wait for; anything else is. A token past its
  * refresh-on is the answer all the same, and is renewed in the background.
- * @param own the flow of a request that nobody changes any more; a hit does not need it
+ * @param own the flow of a request that nobody changes any more; who finds an answer, or somebody at it, needs none
  */
 export function answerOrRun<C extends ClientContext, F extends CachedFlow, R extends TokenResult | null>(
   context: C,
@@ -27,12 +27,15 @@ export function answerOrRun<C extends ClientContext, F extends CachedFlow, R ext
     if (hit.due) requestLater(context, own(), leased);
     return Promise.resolve(hit.result);
   }
-  const kept = own();
-  return context.parts.run(async () => {
-    const result = await shared(context, kept, () => work(context, kept));
+  const { run, isOpen } = context.parts;
+  if (!isOpen()) return run(() => work(context, flow));
+  const operation = async (kept: F): Promise<R> => {
+    const result = await work(context, kept);
     if (isDue(result)) requestLater(context, kept, leased);
     return result;
-  });
+  };
+  // Closing waits for the operation, whoever joins for its answer.
+  return shared(context, flow, own, (kept) => run(() => operation(kept)));
 }
 
 function requestLater<C extends ClientContext, F extends CachedFlow>(

@@ -1,6 +1,7 @@
 /** What silent, client credentials and on-behalf-of have in common: the cache first, then one call for all. */
 import type { Partition } from "../partitions/partition.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
+import type { Runtime } from "../runtime.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer, CacheSearch } from "./lookup.ts";
 import { nearExpiry, orNearExpiry } from "./near-expiry.ts";
@@ -56,32 +57,41 @@ export function answerFromState(
 /**
  * One piece of work for all callers who ask for the same at the same time. They share the tokens, not the
  * object: each has its own correlation id, as in MSAL.
+ * @param own as `answerOrRun` has it
  */
-export async function shared<R extends TokenResult | null>(
+export function shared<F extends CachedFlow, R extends TokenResult | null>(
   context: ClientContext,
-  flow: CachedFlow,
-  work: () => Promise<R>,
+  flow: F,
+  own: () => F,
+  work: (own: F) => Promise<R>,
 ): Promise<R> {
   const { partitions, runtime } = context.parts;
-  const startedAt = runtime.monotonicNow();
+  const result = ownResult<R>(runtime, flow.search.correlationId);
   // A web app and a worker of one process record different activity, so they do not share; they lease together.
   const name = `${context.role} ${requestName(flow)}`;
-  const { result, cacheMs } = await partitions.flights.run(
-    partitions.key(flow.partition),
-    name,
-    async () => ({ result: await work(), cacheMs: flow.cacheMs }),
-  );
-  return (
+  const flight = partitions.flights.run(partitions.key(flow.partition), name, async () => {
+    const kept = own();
+    return { result: await work(kept), cacheMs: kept.cacheMs };
+  });
+  return flight.then(result);
+}
+
+/** Whoever waits keeps no more than this: with thousands of them it is most of what the collector has to do. */
+function ownResult<R extends TokenResult | null>(
+  runtime: Runtime,
+  correlationId: string | undefined,
+): (shared: { readonly result: R; readonly cacheMs: number }) => R {
+  const startedAt = runtime.monotonicNow();
+  return ({ result, cacheMs }) =>
     result && {
       ...result,
-      correlationId: flow.search.correlationId ?? result.correlationId,
+      correlationId: correlationId ?? result.correlationId,
       metadata: {
         ...result.metadata,
         durationTotalInMs: runtime.monotonicNow() - startedAt,
         durationInCacheInMs: cacheMs,
       },
-    }
-  );
+    };
 }
 
 /** What is asked, and of whom: two clients of one application may have different authorities by default. */

@@ -39,6 +39,9 @@ export type CacheAnswer =
     }
   | { readonly result: undefined; readonly reason: CacheRefreshReason };
 
+const EXPIRED: CacheAnswer = Object.freeze({ result: undefined, reason: "expired" });
+const NO_TOKEN: CacheAnswer = Object.freeze({ result: undefined, reason: "no-cached-access-token" });
+
 /** Answers from records, and remembers what it decoded for as long as a record lives. */
 export interface CacheAnswers {
   /**
@@ -116,7 +119,7 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
     find(record, level, search, marginSeconds = RENEWAL_OFFSET_SECONDS, nowMs = runtime.now()) {
       const now = nowSeconds(nowMs);
       const known = preparedFor(record, search);
-      if (known && isLive(known, now, marginSeconds)) return answerOf(known, level, search, nowMs);
+      if (known) return isLive(known, now, marginSeconds) ? answerOf(known, level, search, nowMs) : EXPIRED;
       const found = findAccessToken(record.blob, {
         ...search,
         environments: environmentAliases(search.environment),
@@ -124,12 +127,13 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
         renewalOffsetSeconds: marginSeconds,
       });
       if (!found.found) {
-        const reason = found.reason === "expired" ? "expired" : "no-cached-access-token";
-        return { result: undefined, reason };
+        if (found.reason !== "expired") return NO_TOKEN;
+        // Everybody who comes while it is renewed will ask for it too.
+        if (found.expired) prepare(record, found.expired, search);
+        return EXPIRED;
       }
       const answer = prepare(record, found.token, search);
-      if (!answer) return { result: undefined, reason: "no-cached-access-token" };
-      return answerOf(answer, level, search, nowMs);
+      return answer ? answerOf(answer, level, search, nowMs) : NO_TOKEN;
     },
   };
 }

@@ -39,12 +39,16 @@ export async function acquireTokenOnBehalfOf(
   const obo = prepare(context, request);
   return (
     answerFromMemory(context, obo)?.result ??
-    shared(context, obo, () =>
-      askUnderLease(context, obo, {
-        api: "acquireTokenOnBehalfOf",
-        read: () => readUnlessSignedOut(context, obo.partition),
-        ask: (renewal) => exchange(context, obo, renewal),
-      }),
+    shared(
+      context,
+      obo,
+      () => obo,
+      () =>
+        askUnderLease(context, obo, {
+          api: "acquireTokenOnBehalfOf",
+          read: () => readUnlessSignedOut(context, obo.partition),
+          ask: (renewal) => exchange(context, obo, renewal),
+        }),
     )
   );
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { accountRef, type AccountRef } from "../activity/account-ref.ts";
 import type { Authority } from "../msal/issuer.ts";
 import type { Partition } from "../partitions/partition.ts";
@@ -23,22 +24,23 @@ interface Remembered extends Subject {
   readonly hasOwnAuthority: boolean;
 }
 
+/** Users whose accounts come out of a session anew with each request. */
+const REMEMBERED_USERS = 10_000;
+
 /**
- * Sessions and workers ask again and again with the same account object. What was made of it holds as long as its
- * fields and the authority are the same: an application may change the object it has.
+ * Workers and tests ask again and again with the same account object, web applications with equal ones. What was made
+ * of it holds as long as its fields and the authority are the same: an application may change the object it has.
  */
 export function createSubjects(userPartitions: UserPartitions): Subjects {
   const remembered = new WeakMap<AccountRef, Remembered>();
+  const byUser = new LRUCache<string, Remembered>({ max: REMEMBERED_USERS });
   return (account, authority, hasOwnAuthority) => {
-    const known = account ? remembered.get(account) : undefined;
-    if (
-      known &&
-      account &&
-      known.authority === authority &&
-      known.hasOwnAuthority === hasOwnAuthority &&
-      isSameAccount(known.given, account)
-    ) {
-      return known;
+    if (account) {
+      const known = remembered.get(account);
+      if (known && isSame(known, account, authority, hasOwnAuthority)) return known;
+      // An object that comes once is not worth being remembered: that takes longer, and costs the collector more.
+      const equal = typeof account.homeAccountId === "string" ? byUser.get(account.homeAccountId) : undefined;
+      if (equal && isSame(equal, account, authority, hasOwnAuthority)) return equal;
     }
     const meant = requestedAccount(account, authority, hasOwnAuthority);
     const partition = userPartitions(authority, meant.homeAccountId, userSubject(authority, meant));
@@ -51,8 +53,22 @@ export function createSubjects(userPartitions: UserPartitions): Subjects {
       hasOwnAuthority,
     };
     remembered.set(account as AccountRef, subject);
+    byUser.set((account as AccountRef).homeAccountId, subject);
     return subject;
   };
+}
+
+function isSame(
+  known: Remembered,
+  account: AccountRef,
+  authority: Authority,
+  hasOwnAuthority: boolean,
+): boolean {
+  return (
+    known.authority === authority &&
+    known.hasOwnAuthority === hasOwnAuthority &&
+    isSameAccount(known.given, account)
+  );
 }
 
 function isSameAccount(a: AccountRef, b: AccountRef): boolean {

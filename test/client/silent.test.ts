@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { collect } from "../support/collect.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { HOUR_MS, MINUTE_MS, passTime, steerDates } from "../support/dates.ts";
@@ -104,6 +104,43 @@ describe("an expired token", () => {
     expect(new Set(results.map((result) => result.correlationId)).size).toBe(50);
     expect(new Set(results).size).toBe(50);
     expect(results[0]!.metadata).toMatchObject({ cacheRefreshReason: "expired", saved: true });
+  });
+
+  test("is searched for once, however many ask while it is renewed", async () => {
+    const world = createWorld();
+    const node = world.node();
+    const { account } = await node.signIn(ADA);
+    passTime(HOUR_MS);
+    world.authority.pause();
+    const ask = (): Promise<unknown> =>
+      node.client.acquireTokenSilent({ account: { ...account! }, scopes: [...READ] });
+    const first = ask();
+    await world.authority.whenHeld(1);
+    const searches = vi.spyOn(Object, "keys");
+    const others = Array.from({ length: 50 }, ask);
+    const { length } = searches.mock.calls;
+    searches.mockRestore();
+    expect(length).toBe(0);
+    world.authority.resume();
+    await Promise.all([first, ...others]);
+    expect(refreshes(world)).toBe(1);
+  });
+
+  test("is renewed once for scopes in any order, and apart for others", async () => {
+    const world = createWorld();
+    const node = world.node({ refreshLease: "off" });
+    const account = (await node.signIn(ADA)).account!;
+    const [one, two] = ["api://tasks/read", "api://tasks/write"];
+    world.authority.pause();
+    const asked = [[one, two], [two, one], [one], [two], [`${one} ${two}`], [one, "", two]];
+    const results = asked.map((scopes) =>
+      node.client.acquireTokenSilent({ account, scopes: scopes as string[] }).catch(() => undefined),
+    );
+    await world.authority.whenHeld(5);
+    await settle();
+    world.authority.resume();
+    await Promise.all(results);
+    expect(refreshes(world)).toBe(5);
   });
 
   test("renewed by another node is found in the store, and not renewed again", async () => {
@@ -430,6 +467,22 @@ test("a closed cache refuses", async () => {
   await expect(node.client.acquireTokenSilent({ account: account!, scopes: READ })).rejects.toMatchObject({
     code: "ERR_CLOSED",
   });
+});
+
+test("closing refuses whoever would join a call under way, and waits for those who have", async () => {
+  const world = createWorld();
+  const node = world.node();
+  const request = { account: (await node.signIn(ADA)).account!, scopes: READ };
+  passTime(HOUR_MS);
+  world.authority.pause();
+  const joined = Promise.all([1, 2, 3].map(() => node.client.acquireTokenSilent(request)));
+  await world.authority.whenHeld(1);
+  const closed = node.cache.close();
+  await expect(node.client.acquireTokenSilent(request)).rejects.toMatchObject({ code: "ERR_CLOSED" });
+  world.authority.resume();
+  await closed;
+  expect((await joined).map(({ metadata }) => metadata.saved)).toEqual([true, true, true]);
+  expect(refreshes(world)).toBe(1);
 });
 
 test("a web app and a worker that renew at once cost one call to the provider", async () => {
