@@ -66,11 +66,19 @@ export function statement(text: string): Statement {
   return { name: `tokenkeep_${hash}`, text };
 }
 
+/**
+ * How long an answer may take beyond any wait for a lock, ms: longer than anybody waits for it. A firewall that has
+ * forgotten a connection tells nobody, and TCP goes on trying for a quarter of an hour; meanwhile the pool would fill up
+ * with connections that are busy for nobody.
+ */
+const SILENT_MS = 15_000;
+
 export function createConnection(pool: PgPool, names: Names, lockTimeoutMs: number): Connection {
   let open = true;
   let namesStatements = true;
   let schemaChecked: Promise<void> | undefined;
   const ignore = (): void => undefined;
+  const query_timeout = pool.options?.query_timeout || lockTimeoutMs + SILENT_MS;
   // An idle connection that breaks would otherwise end a process whose pool nobody listens to.
   pool.on("error", ignore);
 
@@ -91,6 +99,7 @@ export function createConnection(pool: PgPool, names: Names, lockTimeoutMs: numb
             text,
             values: [...values],
             types: OWN_TYPES,
+            query_timeout,
             ...(isNamed ? { name } : {}),
           }),
         signal,
@@ -107,7 +116,8 @@ export function createConnection(pool: PgPool, names: Names, lockTimeoutMs: numb
     }
   }
 
-  const query = (text: string): Promise<PgResult> => onClient(pool, (client) => client.query({ text }));
+  const query = (text: string): Promise<PgResult> =>
+    onClient(pool, (client) => client.query({ text, query_timeout }));
 
   function schemaIsOurs(): Promise<void> {
     schemaChecked ??= checkSchema(names, query).catch((error: unknown) => {

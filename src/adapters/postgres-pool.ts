@@ -13,6 +13,8 @@ export interface PgQuery {
   readonly values?: unknown[];
   /** Prepared once for each connection under this name. */
   readonly name?: string;
+  /** How long to wait for its answer, ms. */
+  readonly query_timeout?: number;
   /** How results are read, whatever the program has told `pg` to do with its own. */
   readonly types?: PgTypes;
 }
@@ -42,6 +44,8 @@ export interface PgClient {
 
 /** A `pg.Pool`, made, configured and ended by the caller. */
 export interface PgPool {
+  /** What the pool was made with. */
+  readonly options?: { readonly query_timeout?: number | false | undefined };
   /** Takes a connection, or waits for one. */
   connect(): Promise<PgClient>;
   /** Calls back when a connection that nobody uses fails. */

@@ -19,9 +19,17 @@ export interface RedisDriver {
   sendToMasters(args: readonly RedisArgument[]): Promise<readonly RedisReply[]>;
   /** One function that sends to each master: for commands that page through one node. */
   masters(): Promise<readonly ((args: readonly RedisArgument[]) => Promise<RedisReply>)[]>;
+  /** Takes a new connection for one that does not answer any more. Absent: the client sees to that by itself. */
+  reconnect?(): void;
   /** Closes only what was made here. */
   close(): void;
 }
+
+/**
+ * So long without an answer, and a connection is taken for dead, ms. A firewall that has forgotten it, or a server that
+ * lost its power, tells nobody: TCP itself goes on trying for a quarter of an hour.
+ */
+export const SILENT_MS = 10_000;
 
 /**
  * A second connection for commands, on which waiting for replicas holds nobody up: `WAIT` blocks its connection, and

@@ -1,7 +1,7 @@
 /** Sends commands and scripts to Redis, and says what went wrong without quoting what was sent. */
 import { OptionsError, storeFailure, TokenkeepError } from "../errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
-import type { RedisArgument, RedisDriver, RedisReply } from "./redis-client.ts";
+import { SILENT_MS, type RedisArgument, type RedisDriver, type RedisReply } from "./redis-client.ts";
 import type { Script } from "./redis-scripts.ts";
 
 export interface RedisConnection {
@@ -22,7 +22,8 @@ export interface RedisConnection {
 /** While the first connection is being made, calls wait for it so long; later they fail at once. */
 const FIRST_CONNECTION_MS = 5_000;
 
-export function createRedisConnection(driver: RedisDriver, runtime: Runtime): RedisConnection {
+export function createRedisConnection(client: RedisDriver, runtime: Runtime): RedisConnection {
+  const driver = { ...client, send: watched(client, runtime, () => (hasStarted = false)) };
   const closing = Promise.withResolvers<false>();
   let hasStarted = false;
   let isClosed = false;
@@ -83,6 +84,31 @@ export function createRedisConnection(driver: RedisDriver, runtime: Runtime): Re
       closing.resolve(false);
       driver.close();
     },
+  };
+}
+
+/**
+ * Sends as the client does, and sees to it that a connection which is silent is given up: of what is under way one
+ * command at a time is looked at, when the next one is sent.
+ */
+function watched(client: RedisDriver, runtime: Runtime, onReconnect: () => void): RedisDriver["send"] {
+  if (!client.reconnect) return client.send;
+  let sentAt: number | undefined;
+  const answered = (): void => {
+    sentAt = undefined;
+  };
+  return (key, args, signal) => {
+    if (sentAt !== undefined && runtime.monotonicNow() - sentAt > SILENT_MS) {
+      sentAt = undefined;
+      onReconnect();
+      client.reconnect?.();
+    }
+    const reply = client.send(key, args, signal);
+    if (sentAt === undefined) {
+      sentAt = runtime.monotonicNow();
+      reply.then(answered, answered);
+    }
+    return reply;
   };
 }
 

@@ -1,6 +1,6 @@
 /** ioredis 6: duplicates that neither queue offline nor send anything twice. */
 import type { RedisArgument, RedisClients, RedisReply, RedisSubscriber } from "./redis-client.ts";
-import { hasMethods, ignoreErrors, waitCommand } from "./redis-client.ts";
+import { hasMethods, ignoreErrors, SILENT_MS, waitCommand } from "./redis-client.ts";
 
 interface Node {
   readonly status: string;
@@ -46,8 +46,14 @@ export function ioredisClients(client: unknown): RedisClients {
   return hasMethods(client, ["nodes"]) ? clusterClients(client as Cluster) : singleClients(client as Node);
 }
 
+/** ioredis gives up a connection on which commands wait and nothing comes, once it is told how long that may be. */
+function withSilence(options: object): object {
+  const { socketTimeout = SILENT_MS } = options as { socketTimeout?: number };
+  return { socketTimeout };
+}
+
 function singleClients(client: Node): RedisClients {
-  const own = client.duplicate({ ...FAIL_FAST, ...OWN_NAMES });
+  const own = client.duplicate({ ...FAIL_FAST, ...OWN_NAMES, ...withSilence(client.options) });
   const started = whenReady(own);
   const send = sendTo(own);
   return {
@@ -74,7 +80,7 @@ function singleClients(client: Node): RedisClients {
 }
 
 function clusterClients(client: Cluster): RedisClients {
-  const own = failingFast(client);
+  const own = failingFast(client, withSilence);
   const started = whenMastersReady(own);
   const send = sendTo(own);
   const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
@@ -111,7 +117,7 @@ function clusterClients(client: Cluster): RedisClients {
   };
 }
 
-function failingFast(client: Cluster): Cluster {
+function failingFast(client: Cluster, more: (options: object) => object = () => ({})): Cluster {
   const { redisOptions = {} } = client.options as { redisOptions?: object };
   return client.duplicate([], {
     enableOfflineQueue: false,
@@ -123,7 +129,7 @@ function failingFast(client: Cluster): Cluster {
     // A replica may be behind the conflict that was just reported.
     scaleReads: "master",
     ...OWN_NAMES,
-    redisOptions: { ...redisOptions, ...FAIL_FAST, ...OWN_NAMES },
+    redisOptions: { ...redisOptions, ...FAIL_FAST, ...OWN_NAMES, ...more(redisOptions) },
   });
 }
 

@@ -52,16 +52,19 @@ export function nodeRedisClients(client: unknown): RedisClients {
 }
 
 function singleClients(client: Node): RedisClients {
-  const own = opened(client.duplicate(FAIL_FAST));
-  const send = (args: readonly RedisArgument[]): Promise<RedisReply> =>
-    own.client.sendCommand(args, AS_BUFFERS);
-  return {
-    driver: {
+  function driver(): RedisDriver {
+    const own = opened(client.duplicate(FAIL_FAST));
+    const send = (args: readonly RedisArgument[]): Promise<RedisReply> =>
+      own.client.sendCommand(args, AS_BUFFERS);
+    return {
       ...lifecycle(own),
       send: (_key, args, signal) => own.client.sendCommand(args, answeredTo(signal)),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
-    },
+    };
+  }
+  return {
+    driver: renewable(driver),
     subscriber: () => subscriberOf(client.duplicate({})),
     waiter() {
       const waiting = opened(client.duplicate(FAIL_FAST));
@@ -73,25 +76,29 @@ function singleClients(client: Node): RedisClients {
 }
 
 function clusterClients(client: Cluster): RedisClients {
-  const own = opened(client.duplicate({ defaults: { ...defaultsOf(client), ...FAIL_FAST } }));
-  const cluster = own.client;
-  const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
-    Promise.all(
-      cluster.masters.map(async (master) => {
-        const node = await cluster.nodeClient(master);
-        return (args: readonly RedisArgument[]) => node.sendCommand(args, AS_BUFFERS);
-      }),
-    );
-  return {
-    driver: {
+  const failingFast = { defaults: { ...defaultsOf(client), ...FAIL_FAST } };
+  function driver(): RedisDriver {
+    const own = opened(client.duplicate(failingFast));
+    const cluster = own.client;
+    const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
+      Promise.all(
+        cluster.masters.map(async (master) => {
+          const node = await cluster.nodeClient(master);
+          return (args: readonly RedisArgument[]) => node.sendCommand(args, AS_BUFFERS);
+        }),
+      );
+    return {
       ...lifecycle(own),
       send: (key, args, signal) => cluster.sendCommand(key, false, args, answeredTo(signal)),
       sendToMasters: async (args) => Promise.all((await masters()).map((send) => send(args))),
       masters,
-    },
+    };
+  }
+  return {
+    driver: renewable(driver),
     subscriber: () => subscriberOf(client.duplicate({})),
     waiter() {
-      const waiting = opened(client.duplicate({ defaults: { ...defaultsOf(client), ...FAIL_FAST } }));
+      const waiting = opened(client.duplicate(failingFast));
       return waiterOf(waiting, (key, args) => waiting.client.sendCommand(key, false, args, AS_BUFFERS));
     },
   };
@@ -102,23 +109,43 @@ function clusterClients(client: Cluster): RedisClients {
  * offline queue stays on, and what waits there is withdrawn by the caller's signal.
  */
 function sentinelClients(client: Sentinel): RedisClients {
-  // Asked again after a failover means sent again: whoever asked may have given up.
-  const own = opened(client.duplicate({ maxCommandRediscovers: 0 }));
-  const send = (args: readonly RedisArgument[], signal?: AbortSignal): Promise<RedisReply> =>
-    own.client.sendCommand(false, args, answeredTo(signal));
-  return {
-    driver: {
+  function driver(): RedisDriver {
+    // Asked again after a failover means sent again: whoever asked may have given up.
+    const own = opened(client.duplicate({ maxCommandRediscovers: 0 }));
+    const send = (args: readonly RedisArgument[], signal?: AbortSignal): Promise<RedisReply> =>
+      own.client.sendCommand(false, args, answeredTo(signal));
+    return {
       ...lifecycle(own),
       send: (_key, args, signal) => send(args, signal),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
-    },
+    };
+  }
+  return {
+    driver: renewable(driver),
     subscriber: () => subscriberOf(client.duplicate({})),
     waiter() {
       // One connection, or the write and the wait might go by two.
       const waiting = opened(client.duplicate({ maxCommandRediscovers: 0, masterPoolSize: 1 }));
       return waiterOf(waiting, (_key, args) => waiting.client.sendCommand(false, args, AS_BUFFERS));
     },
+  };
+}
+
+/** node-redis waits for an answer for as long as TCP does; so what does not answer is closed, and another one made. */
+function renewable(make: () => RedisDriver): RedisDriver {
+  let current = make();
+  return {
+    started: () => current.started(),
+    isReady: () => current.isReady(),
+    send: (key, args, signal) => current.send(key, args, signal),
+    sendToMasters: (args) => current.sendToMasters(args),
+    masters: () => current.masters(),
+    reconnect() {
+      current.close();
+      current = make();
+    },
+    close: () => current.close(),
   };
 }
 

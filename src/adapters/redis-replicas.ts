@@ -1,6 +1,6 @@
 /** Whether a replica has what was written: Redis acknowledges before it does. */
 import { checkTextKey } from "./shared/arguments.ts";
-import type { RedisWaiter } from "./redis-client.ts";
+import { SILENT_MS, type RedisWaiter } from "./redis-client.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { NUDGE } from "./redis-scripts.ts";
 import type { BlobStore } from "../store/blob-store.ts";
@@ -10,21 +10,42 @@ import type { BlobStore } from "../store/blob-store.ts";
  * write follows the one in question, on a connection that nobody else is held up on.
  */
 export function redisReplicas(
-  { call }: RedisConnection,
+  { call, runtime }: RedisConnection,
   openWaiter: () => RedisWaiter,
   waitMs: number,
 ): Required<Pick<BlobStore, "replicated">> & { close(): void } {
   let waiter: RedisWaiter | undefined;
+  let unansweredSince: number | undefined;
+
+  /** Another one in the place of one that is silent for longer than waiting takes. */
+  function sound(): RedisWaiter {
+    const nowMs = runtime.monotonicNow();
+    if (unansweredSince !== undefined && nowMs - unansweredSince > waitMs + SILENT_MS) {
+      waiter?.close();
+      waiter = undefined;
+      unansweredSince = undefined;
+    }
+    unansweredSince ??= nowMs;
+    return (waiter ??= openWaiter());
+  }
+
+  async function ask(key: string): Promise<boolean | undefined> {
+    const asked = sound();
+    try {
+      await asked.started();
+      const replicas = await asked.send(key, ["EVAL", NUDGE.text, "1", key]);
+      if (replicas === 0) return undefined;
+      return Number(await asked.wait(key, waitMs)) > 0;
+    } finally {
+      if (asked === waiter) unansweredSince = undefined;
+    }
+  }
+
   return {
     replicated: (key) =>
       call("replicated", async () => {
         checkTextKey("key", key);
-        if (waitMs === 0) return undefined;
-        waiter ??= openWaiter();
-        await waiter.started();
-        const replicas = await waiter.send(key, ["EVAL", NUDGE.text, "1", key]);
-        if (replicas === 0) return undefined;
-        return Number(await waiter.wait(key, waitMs)) > 0;
+        return waitMs === 0 ? undefined : ask(key);
       }),
     close: () => waiter?.close(),
   };

@@ -21,6 +21,8 @@ export interface FaultProxy {
   set(fault: Fault): void;
   /** Back to normal; connections that lost bytes are cut, as a stream with a hole would be no stream. */
   heal(): void;
+  /** The connections there are stay silent for ever, as behind a firewall that has forgotten them; new ones are well. */
+  forget(): void;
   /** Cuts every connection now. */
   cutAll(): void;
   /** Connections there are. */
@@ -34,6 +36,7 @@ interface Link {
   readonly client: Socket;
   readonly server: Socket;
   lost: boolean;
+  forgotten: boolean;
 }
 
 /** @param target where bytes go: a port on loopback */
@@ -46,7 +49,7 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
   const listener = createServer((client) => {
     if (fault.kind === "refuse") return void client.resetAndDestroy();
     const server = connect(target, "127.0.0.1");
-    const link: Link = { client, server, lost: false };
+    const link: Link = { client, server, lost: false, forgotten: false };
     links.add(link);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
@@ -55,6 +58,7 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
     }
     client.on("data", (bytes) => {
       received += bytes.length;
+      if (link.forgotten) return;
       if (fault.kind === "blackhole") link.lost = true;
       else server.write(bytes);
     });
@@ -62,6 +66,7 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
   });
 
   function answer(link: Link, bytes: Buffer): void {
+    if (link.forgotten) return;
     switch (fault.kind) {
       case "none":
         link.client.write(bytes);
@@ -104,6 +109,10 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
     heal() {
       fault = { kind: "none" };
       for (const link of links) if (link.lost) cut(link);
+    },
+    forget() {
+      fault = { kind: "none" };
+      for (const link of links) link.forgotten = true;
     },
     cutAll,
     connections: () => links.size,
