@@ -30,6 +30,23 @@ export function checkOptionNames(
   }
 }
 
+/**
+ * Where MSAL's own names may be joined by others, now or later, only what is nearly one of them is refused: passed
+ * over in silence it would leave a default in its place.
+ */
+export function checkSpelling(options: object, known: ReadonlySet<string>, path: string): void {
+  for (const name of Object.keys(options)) {
+    if (known.has(name) || !OPTION_NAME.test(name)) continue;
+    const meant = [...known].find((other) => other.length > 7 && isMisspelt(name, other));
+    if (meant === undefined) continue;
+    throw new OptionsError(`${path}.${name}`, `is not an option of MSAL; did you mean \`${path}.${meant}\`?`);
+  }
+}
+
+function isMisspelt(name: string, meant: string): boolean {
+  return editDistance(name.toLowerCase(), meant.toLowerCase()) <= 2;
+}
+
 /** An array is none. */
 export function checkObject(value: unknown, option: string): asserts value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {

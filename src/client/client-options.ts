@@ -3,6 +3,7 @@ import {
   checkedChoice,
   checkedPositive,
   checkMethods,
+  checkSpelling,
   checkObject,
   checkOptionNames,
   checkTexts,
@@ -31,6 +32,31 @@ const CONFIDENTIAL_OPTIONS = new Set<string>([...SHARED_OPTIONS, "role"]);
 const PUBLIC_OPTIONS = new Set<string>(SHARED_OPTIONS);
 const CREDENTIALS = ["clientSecret", "clientCertificate", "clientAssertion"] as const;
 const NETWORK_METHODS = ["sendGetRequestAsync", "sendPostRequestAsync"];
+/** All of MSAL's, by the compiler. */
+const AUTH_NAMES = namesOf<Auth>({
+  clientId: true,
+  authority: true,
+  clientSecret: true,
+  clientAssertion: true,
+  clientCertificate: true,
+  knownAuthorities: true,
+  cloudDiscoveryMetadata: true,
+  authorityMetadata: true,
+  clientCapabilities: true,
+  azureCloudOptions: true,
+  isMcp: true,
+});
+const SYSTEM_NAMES = namesOf<NonNullable<Configuration["system"]>>({
+  loggerOptions: true,
+  networkClient: true,
+  disableInternalRetries: true,
+  protocolMode: true,
+});
+
+function namesOf<O>(names: Readonly<Record<keyof O, true>>): ReadonlySet<string> {
+  return new Set(Object.keys(names));
+}
+
 /** What is left of `<tenant id>`, `{tenant}` or an environment variable that is not set. */
 const PLACEHOLDER = /[<>{}]|\/(undefined|null)(\/|$)/;
 
@@ -102,9 +128,12 @@ function checkedDefaults({ requestTimeoutMs, serveNearExpiry }: SharedOptions): 
 }
 
 function checkAuth(auth: Auth | undefined): asserts auth is Auth {
+  if (auth) checkSpelling(auth, AUTH_NAMES, "auth");
   if (typeof auth?.clientId !== "string" || auth.clientId === "") {
     throw new OptionsError("auth.clientId", "is missing");
   }
+  checkTexts(auth.clientCapabilities, "auth.clientCapabilities");
+  checkTexts(auth.knownAuthorities, "auth.knownAuthorities");
   // MSAL takes a name that is there for a value, also where it is undefined, and crashes at the first call.
   if ("authority" in auth) checkAuthority(auth.authority);
 }
@@ -159,29 +188,64 @@ function checkCertificate(certificate: NonNullable<Auth["clientCertificate"]>): 
 
 function checkIsText(value: unknown, option: string): void {
   if (typeof value !== "string" || value === "") throw new OptionsError(option, "must be a non-empty text");
+  // No form can carry half a surrogate pair (URIError).
+  if (!value.isWellFormed()) throw new OptionsError(option, "must be a well-formed text");
 }
 
 function checkSystem(system: Configuration["system"]): void {
   if (system === undefined) return;
   checkObject(system, "system");
+  checkSpelling(system, SYSTEM_NAMES, "system");
   const { networkClient } = system;
   if (networkClient !== undefined) {
     checkMethods(networkClient, "system.networkClient", NETWORK_METHODS, "an MSAL network client");
   }
 }
 
-/** A request is an object, and its scopes a list: MSAL would ask for each letter of a text. */
+interface Checked {
+  readonly scopes?: unknown;
+  readonly claims?: unknown;
+  readonly claimsFromClient?: unknown;
+}
+
+/**
+ * A request is an object, and its scopes a list: MSAL would ask for each letter of a text. Claims that are no JSON are
+ * none to MSAL while it has a token in its cache, so that an API that demanded something would get the old one again.
+ */
 export function checkRequest(request: object): void {
   checkObject(request, "request");
-  checkTexts((request as { readonly scopes?: unknown }).scopes ?? undefined, "scopes");
+  const { scopes, claims, claimsFromClient } = request as Checked;
+  checkTexts(scopes ?? undefined, "scopes");
+  if (claims) checkClaims(claims, "claims");
+  if (claimsFromClient) checkClaims(claimsFromClient, "claimsFromClient");
+}
+
+function checkClaims(claims: unknown, option: string): void {
+  if (typeof claims !== "string" || (claims.trim() !== "" && !isJsonObject(claims))) {
+    throw new OptionsError(
+      option,
+      "must be a JSON object as text; claimsChallenge(header) reads it from the answer of an API",
+    );
+  }
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 /**
  * The same, and as it is now: an application may use one object for everybody, and change it while a call is under
  * way. MSAL reads a request when it is called.
+ * @param required what the flow exchanges; without it the provider would be asked for nothing
  */
-export function checkedRequest<R extends object>(request: R): R {
+export function checkedRequest<R extends object>(request: R, required?: keyof R & string): R {
   checkRequest(request);
+  if (required !== undefined) checkIsText(request[required], required);
   return ownRequest(request);
 }
 

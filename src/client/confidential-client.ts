@@ -145,15 +145,15 @@ export function createConfidentialClient(options: ConfidentialClientOptions): Co
     tokenCache,
     getAuthCodeUrl: async (request) => authCodeUrl(context, checkedRequest(request)),
     acquireTokenByCode: (request, payload) =>
-      parts.run(() => acquireTokenByCode(context, checkedRequest(request), payload)),
+      parts.run(() => acquireTokenByCode(context, checkedRequest(request, "code"), payload)),
     acquireTokenSilent: (request) => acquireTokenSilent(context, request),
     acquireTokenByRefreshToken: (request) =>
-      parts.run(() => acquireTokenByRefreshToken(context, checkedRequest(request))),
+      parts.run(() => acquireTokenByRefreshToken(context, checkedRequest(request, "refreshToken"))),
     acquireTokenByClientCredential: (request) => acquireTokenByClientCredential(context, request),
     acquireTokenOnBehalfOf: (request) =>
-      parts.run(() => acquireTokenOnBehalfOf(context, checkedRequest(request))),
+      parts.run(() => acquireTokenOnBehalfOf(context, checkedRequest(request, "oboAssertion"))),
     initiateLongRunningProcessInWebApi: (request, key) =>
-      parts.run(() => initiateLongRunningProcess(context, checkedRequest(request), key)),
+      parts.run(() => initiateLongRunningProcess(context, checkedRequest(request, "oboAssertion"), key)),
     acquireTokenInLongRunningProcess: (request) => acquireTokenInLongRunningProcess(context, request),
     stopLongRunningProcessInWebApi: (key) => parts.run(() => stopLongRunningProcess(context, key)),
     acquireTokenByUsernamePassword: (request) =>

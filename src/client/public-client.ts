@@ -120,12 +120,12 @@ export function createPublicClient(options: PublicClientOptions): PublicClient {
     tokenCache,
     getAuthCodeUrl: async (request) => authCodeUrl(context, checkedRequest(request)),
     acquireTokenByCode: (request, payload) =>
-      parts.run(() => acquireTokenByCode(context, checkedRequest(request), payload)),
+      parts.run(() => acquireTokenByCode(context, checkedRequest(request, "code"), payload)),
     acquireTokenSilent: (request) => acquireTokenSilent(context, request),
     acquireTokenByDeviceCode: async (request) => acquireTokenByDeviceCode(context, request),
     acquireTokenInteractive: async (request) => acquireTokenInteractive(context, checkedRequest(request)),
     acquireTokenByRefreshToken: (request) =>
-      parts.run(() => acquireTokenByRefreshToken(context, checkedRequest(request))),
+      parts.run(() => acquireTokenByRefreshToken(context, checkedRequest(request, "refreshToken"))),
     acquireTokenByUsernamePassword: (request) =>
       parts.run(() => acquireTokenByUsernamePassword(context, checkedRequest(request))),
     getAllAccounts: () => parts.run(() => cache.getAllAccounts()),

@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { claimsChallenge } from "../../src/client/claims-challenge.ts";
+import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
+import { ADA, READ, createWorld } from "../support/world.ts";
 
 const CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1735689600"}}}';
 const encoded = Buffer.from(CLAIMS).toString("base64");
@@ -49,5 +51,39 @@ describe("the claims that an API demands", () => {
         if (found !== undefined) expect(JSON.parse(found)).toBeTypeOf("object");
       }),
     );
+  });
+});
+
+describe("claims that are no JSON object", () => {
+  const world = createWorld();
+  const web = world.node();
+  const api = world.node({}, { auth: world.authority.msalAuth("contoso", DEFAULT_CLIENT_IDS.notes) });
+
+  test.each<[string, unknown]>([
+    ["as they come in a header", encoded],
+    ["a text", "nbf"],
+    ["a list", "[]"],
+    ["a number", "5"],
+    ["null", "null"],
+    ["not as text", JSON.parse(CLAIMS)],
+  ])("are refused, and not answered with the token that the API has refused: %s", async (_what, given) => {
+    const claims = given as string;
+    const { account, accessToken: oboAssertion } = await web.signIn(ADA);
+    const [app, tasks] = [["api://notes/.default"], ["api://tasks/read"]];
+    await web.client.acquireTokenByClientCredential({ scopes: app });
+    await api.client.acquireTokenOnBehalfOf({ oboAssertion, scopes: tasks });
+    for (const asked of [
+      web.client.acquireTokenSilent({ account: account!, scopes: READ, claims }),
+      web.client.acquireTokenByClientCredential({ scopes: app, claims }),
+      api.client.acquireTokenOnBehalfOf({ oboAssertion, scopes: tasks, claims }),
+    ]) {
+      await expect(asked).rejects.toMatchObject({ code: "ERR_OPTION_INVALID", option: "claims" });
+    }
+  });
+
+  test.each(["", "  ", "{}", undefined])("but none at all are none: %j", async (claims) => {
+    const { account } = await web.signIn(ADA);
+    const request = { account: account!, scopes: READ, ...(claims !== undefined && { claims }) };
+    expect((await web.client.acquireTokenSilent(request)).fromCache).toBe(true);
   });
 });

@@ -105,10 +105,21 @@ test.each<[string, unknown]>([
   ["system", { auth, tokenCache, system: null }],
   ["system.networkClient", { auth, tokenCache, system: { networkClient: {} } }],
   ["telemetry", { auth, tokenCache, telemetry: "app" }],
+  ["auth.autority", { auth: { ...auth, autority: `${HOST}/common` }, tokenCache }],
+  ["auth.clientID", { auth: { clientID: "a", clientSecret: "b" }, tokenCache }],
+  ["auth.clientCapabilites", { auth: { ...auth, clientCapabilites: ["cp1"] }, tokenCache }],
+  ["auth.clientCapabilities", { auth: { ...auth, clientCapabilities: "cp1" }, tokenCache }],
+  ["auth.knownAuthorities", { auth: { ...auth, knownAuthorities: "login.example" }, tokenCache }],
+  ["system.networkclient", { auth, tokenCache, system: { networkclient: {} } }],
 ])("createConfidentialClient names a wrong option: %s", (option, options) => {
   expect(() => createConfidentialClient(options as never)).toThrow(
     expect.objectContaining({ code: "ERR_OPTION_INVALID", option }),
   );
+});
+
+test("what is no option of MSAL's, and nearly none, is let pass beside them: applications keep more there", () => {
+  const more = { tenantId: "t", redirectUri: "https://app.example/", authorityHost: HOST, clientName: "n" };
+  createConfidentialClient({ auth: { ...auth, ...more }, system: { proxyUrl: "p" } as object, tokenCache });
 });
 
 describe("credentials that cannot be used fail at start, not at the first user's request", () => {
@@ -177,6 +188,11 @@ describe("a call that is wrong names what is", () => {
       () => client.getAuthCodeUrl({ scopes: "User.Read" as never, redirectUri: "https://app.example/" }),
     ],
     ["account", () => client.acquireTokenSilent({ scopes: ["User.Read"] } as never)],
+    ["code", () => client.acquireTokenByCode({ scopes: [], redirectUri: "https://app.example/" } as never)],
+    ["refreshToken", () => client.acquireTokenByRefreshToken({ scopes: [], refreshToken: "" })],
+    ["oboAssertion", () => client.acquireTokenOnBehalfOf({ scopes: [] } as never)],
+    ["oboAssertion", () => client.acquireTokenOnBehalfOf({ scopes: [], oboAssertion: "\ud800" })],
+    ["oboAssertion", () => client.initiateLongRunningProcessInWebApi({ scopes: [] } as never)],
     ["account", () => client.removeAccount(nothing)],
   ])("%s", async (option, call) => {
     await expect(call()).rejects.toMatchObject({ code: "ERR_OPTION_INVALID", option });

@@ -13,7 +13,6 @@ export const MISS_REASONS = [
   "not-bearer",
   "another-cloud",
   "no-tenant",
-  "unreadable-claims",
 ] as const;
 export type MissReason = (typeof MISS_REASONS)[number];
 
@@ -68,7 +67,6 @@ export function missReason(
   if (flow === "app" && Object.keys(request).some((field) => !PLAIN.includes(field))) {
     return "application-request";
   }
-  if (request.claims && !isJson(request.claims)) return "unreadable-claims";
   if (flow === "app") return undefined;
   const asked = new URL(request.authority ?? client);
   if (request.attributeTokens?.length) return "attribute-tokens";
@@ -79,15 +77,6 @@ export function missReason(
 
 function isBearer({ token_type }: AccessTokenEntity): boolean {
   return token_type === undefined || token_type.toLowerCase() === "bearer";
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Why MSAL may answer otherwise to a cache and a question as drawn than to what tokenkeep makes of them. */

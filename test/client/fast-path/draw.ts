@@ -256,7 +256,7 @@ const authorityOfRequest = often<string | undefined>(
   `https://${SOVEREIGN}/${TENANT}`,
 );
 const CLAIMS = '{"access_token":{"xms_cc":{"values":["cp1"]}}}';
-const claims = mostly<string | undefined>(undefined, "", "{}", "{ }", CLAIMS, "not json");
+const claims = mostly<string | undefined>(undefined, "", "{}", "{ }", CLAIMS);
 const correlationId = mostly<string | undefined>("00000000-0000-4000-8000-000000000001", undefined);
 
 const requestAccount = fc
