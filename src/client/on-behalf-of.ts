@@ -28,8 +28,9 @@ const PLAIN_FIELDS = new Set([
 ]);
 
 /**
- * Exchanges an assertion for a token of another API. Each assertion has a partition of its own: MSAL's keys do
- * not hold the assertion, so two sessions of one user would throw each other's tokens out (measured, 7.2.1).
+ * Exchanges an assertion for a token of another API. Each assertion has a partition of its own for each tenant: MSAL's
+ * keys do not hold the assertion, so two sessions of one user would throw each other's tokens out, and MSAL's search
+ * does not look at the tenant (measured, 7.2.1).
  * @throws `ERR_SIGNED_OUT` for an assertion issued before the user was signed out everywhere.
  */
 export async function acquireTokenOnBehalfOf(
@@ -68,11 +69,12 @@ function prepare(context: ConfidentialContext, request: OnBehalfOfRequest): OboF
   const { correlationId, oboAssertion: _assertion, ...rest } = request;
   return {
     request,
-    partition: oboPartition(scopeOf(context, authority), request.oboAssertion),
+    partition: oboPartition(scopeOf(context, authority), request.oboAssertion, authority.tenant || "-"),
     search: {
       clientId: context.auth.clientId,
       environment: authority.environment,
-      realm: /^(common|organizations|consumers)$/i.test(authority.tenant) ? "" : authority.tenant,
+      // The partition is of one tenant already, whose id only the provider knows where a domain names it.
+      realm: "",
       scopes: request.scopes,
       // MSAL's `userAssertionHash`: SHA-256, base64url (`HashUtils`, msal-node 7.2.1).
       userAssertionHash: createHash("sha256").update(request.oboAssertion).digest("base64url"),

@@ -24,7 +24,10 @@ export function appPartition(owner: PartitionOwner): Partition {
   return named.appPartition(scopeOf(owner), parseAuthority(owner).tenant || "-");
 }
 
-/** The partition of what one assertion is exchanged for. Only its SHA-256 is kept. */
+/**
+ * The partition of what one assertion is exchanged for in the tenant that `authority` names. Of the assertion only its
+ * SHA-256 is kept.
+ */
 export function oboPartition(owner: PartitionOwner, assertion: string): Partition {
-  return named.oboPartition(scopeOf(owner), assertion);
+  return named.oboPartition(scopeOf(owner), assertion, parseAuthority(owner).tenant || "-");
 }

@@ -58,10 +58,13 @@ export function appPartition(scope: PartitionScope, tenantId: string): Partition
   return make("app", scope, [requireText(tenantId, "tenantId").toLowerCase()], undefined);
 }
 
-/** What one assertion was exchanged for (on-behalf-of). The key holds the assertion's SHA-256, never itself. */
-export function oboPartition(scope: PartitionScope, assertion: string): Partition {
+/**
+ * What one assertion was exchanged for (on-behalf-of) in one tenant, named as the authority names it: MSAL searches by
+ * the assertion alone. The key holds the assertion's SHA-256, never itself.
+ */
+export function oboPartition(scope: PartitionScope, assertion: string, tenant = "-"): Partition {
   const hash = createHash("sha256").update(requireText(assertion, "oboAssertion")).digest("base64url");
-  return make("obo", scope, [hash], undefined);
+  return make("obo", scope, [hash, requireText(tenant, "tenant").toLowerCase()], undefined);
 }
 
 /**

@@ -107,6 +107,32 @@ describe("an assertion", () => {
     expect(asked(world)).toBe(2);
   });
 
+  test("is answered with a token of the tenant that was asked for, where MSAL takes what it has", async () => {
+    const world = createWorld();
+    const node = api(world);
+    const oboAssertion = await assertionOf(world);
+    const tenants = world.authority.tenants.map(({ tenantId }) => tenantId);
+    for (const fromCache of [false, true]) {
+      for (const tenant of tenants) {
+        const authority = `https://${world.authority.authorityHost}/${tenant}`;
+        const result = await node.client.acquireTokenOnBehalfOf({ oboAssertion, scopes: SCOPES, authority });
+        expect(claimsOf(result!.accessToken)["tid"]).toBe(tenant);
+        expect(result).toMatchObject({ fromCache, tenantId: tenant });
+      }
+    }
+  });
+
+  test("is a hit in memory also where the authority names its tenant by a domain", async () => {
+    const world = createWorld();
+    const node = api(world);
+    const oboAssertion = await assertionOf(world);
+    const authority = `https://${world.authority.authorityHost}/contoso`;
+    const ask = (): ReturnType<typeof node.client.acquireTokenOnBehalfOf> =>
+      node.client.acquireTokenOnBehalfOf({ oboAssertion, scopes: SCOPES, authority });
+    await ask();
+    expect((await ask())?.metadata).toMatchObject({ tokenSource: "cache", cacheLevel: "L1" });
+  });
+
   test("is answered with its own user's token", async () => {
     const world = createWorld();
     const node = api(world);
