@@ -246,9 +246,10 @@ async function stampOrQueue(core: Core, account: Partition): Promise<Stamped> {
 /** The stamp first, then whatever the record lists: the store can finally tell what that is. */
 async function replayStamp(core: Core, key: string, entry: UnsavedStamp): Promise<void> {
   const { record } = await stampSignedOut(core, entry.partition, entry.signedOutAtMs);
-  core.unsaved.settle(key, entry);
   const listed = partitionsOf(entry.partition, record);
   await Promise.all(listed.map((partition) => signOutAsOf(core, partition, entry.signedOutAtMs)));
+  // Each has ended by now, or waits by itself: until then this is all that is known of it.
+  core.unsaved.settle(key, entry);
 }
 
 function partitionsOf(account: Partition, record: AccountRecord): Partition[] {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AccountInfo } from "@azure/msal-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { accountPartition, oboPartition } from "../../src/partitions/partition.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { ADA, createWorld, READ, testKeys, type Node, type World } from "../support/world.ts";
 
@@ -199,6 +200,29 @@ describe("what several processes have left for one user", () => {
       });
     },
   );
+});
+
+test("a sign-out everywhere is kept until all that it ends has ended, or waits by itself", async () => {
+  const world = createWorld();
+  const scope = { clientId: "app", issuer: "issuer" };
+  const account = accountPartition(scope, "ada");
+  const assertion = oboPartition(scope, "an assertion");
+  const link = chaosStore(world.store);
+  const { partitions } = world.node({ store: link, spillFolder: folder }).cache.parts;
+  const entry = { id: assertion.id, kind: "obo", expiresAtMs: Date.now() + 3_600_000 } as const;
+  await world.node().cache.parts.partitions.list(account, entry);
+  link.fail("all", { times: Infinity });
+  expect((await partitions.signOutEverywhere(account, [])).status).toBe("pending");
+  link.heal();
+  // The stamp is in the store; then the process ends.
+  const gate = link.holdBefore("put", { key: assertion.id });
+  void partitions.drain();
+  await gate.arrived;
+  abandon();
+  const next = world.node({ spillFolder: folder }).cache.parts.partitions;
+  expect(await next.drain()).toBe(0);
+  expect(await next.read(assertion)).toMatchObject({ status: "removed" });
+  gate.open();
 });
 
 test("a spill folder that others may enter is refused by name", async () => {
