@@ -1,6 +1,6 @@
 import { nowSeconds } from "../blob/lookup.ts";
 import { randomId, type Runtime } from "../runtime.ts";
-import type { Emit } from "../telemetry/emitter.ts";
+import { partitionLabel, type Emit } from "../telemetry/emitter.ts";
 import type { SingleFlight } from "../tiers/single-flight.ts";
 import type { Tiers } from "../tiers/tiers.ts";
 import { currentOf, type ApplyContext, type Current } from "./change.ts";
@@ -46,4 +46,19 @@ export function applyContext(core: Pick<Core, "runtime" | "maxClockSkewMs">): Ap
 export function seenHere(core: Core, key: string, stored: PartitionRecord | undefined): Current {
   const current = currentOf(stored);
   return core.unsaved.size === 0 ? current : overlay(current, core.unsaved.get(key), applyContext(core));
+}
+
+/**
+ * For when the store has said that it has nothing under a key. Tokens that have waited for as long as a sign-out is
+ * remembered are given up then: somebody may have signed out meanwhile, and nobody can tell any more.
+ * @returns whether there were any
+ */
+export function giveUpOutlived(core: Core, key: string): boolean {
+  const entry = core.unsaved.size === 0 ? undefined : core.unsaved.get(key);
+  if (entry?.kind !== "tokens") return false;
+  const waitedMs = core.runtime.now() - (entry.sinceMs ?? 0);
+  if (waitedMs < core.retention.removalMarkerTtlMs - core.maxClockSkewMs) return false;
+  core.emit({ type: "write-superseded", partition: partitionLabel(key), reason: "removed" });
+  core.unsaved.drop(key, "superseded");
+  return true;
 }

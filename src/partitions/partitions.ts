@@ -14,7 +14,7 @@ import {
   type ListOptions,
 } from "./account-record.ts";
 import type { Change } from "./change.ts";
-import { seenHere, storeKey, type Core } from "./core.ts";
+import { giveUpOutlived, seenHere, storeKey, type Core } from "./core.ts";
 import { partitionFromId, type Partition, type PartitionKind } from "./partition.ts";
 import type {
   AccountRecord,
@@ -163,6 +163,7 @@ async function read(
   try {
     found = await core.tiers.read(key, how);
     level = found?.level ?? "L2";
+    if (!found) giveUpOutlived(core, key);
   } catch (error) {
     // What this process could not save it still has, whatever state the store is in.
     if (!core.unsaved.get(key)) throw error;

@@ -1,7 +1,7 @@
 import { TokenkeepError } from "../errors.ts";
 import { partitionLabel } from "../telemetry/emitter.ts";
 import { currentOf } from "./change.ts";
-import { applyContext, type Core } from "./core.ts";
+import { applyContext, giveUpOutlived, type Core } from "./core.ts";
 import { ttlOf } from "./retention.ts";
 import { afterConflict, MAX_ATTEMPTS, reportFault } from "./save.ts";
 import { replayRemoval } from "./sign-out.ts";
@@ -147,7 +147,8 @@ function urgentFirst(unsaved: UnsavedResults): string[] {
 async function replayTokens(core: Core, key: string, entry: UnsavedTokens): Promise<boolean> {
   let there = await core.tiers.read(key, { fresh: true });
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    // Stored meanwhile by a refresh that was built on it: what it was built from is spent, and must not come back.
+    if (there === undefined) giveUpOutlived(core, key);
+    // Given up, or stored meanwhile by a refresh that was built on it: what it was built from is spent, and must not come back.
     if (core.unsaved.get(key) !== entry) return true;
     if (core.unsaved.isHeld(entry)) return false;
     const applied = applyEntry(currentOf(there?.value), entry, applyContext(core));

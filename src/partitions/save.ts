@@ -3,7 +3,7 @@ import { randomId, sleep } from "../runtime.ts";
 import { partitionLabel } from "../telemetry/emitter.ts";
 import type { Read } from "../tiers/tiers.ts";
 import { applyChange, type Change, type Current, type Superseded } from "./change.ts";
-import { applyContext, seenHere, storeKey, type Core } from "./core.ts";
+import { applyContext, giveUpOutlived, seenHere, storeKey, type Core } from "./core.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionRecord, TokenRecord } from "./record.ts";
 import { ttlOf } from "./retention.ts";
@@ -56,6 +56,9 @@ export async function save(core: Core, partition: Partition, given: Change): Pro
   try {
     there = await startingPoint(core, key, change);
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      // What was renewed from that goes the same way; a sign-in stands by itself.
+      if (there === undefined && giveUpOutlived(core, key) && !change.creates)
+        return superseded(core, key, "removed", undefined);
       const waiting = core.unsaved.get(key);
       release();
       release = core.unsaved.hold(waiting);
@@ -152,7 +155,11 @@ function queue(
         newIncarnation: () => tried.computed?.incarnation ?? randomId(core.runtime),
       });
   if ("superseded" in applied) return superseded(core, key, applied.superseded, current);
-  core.unsaved.addTokens(key, partition, change, { record: applied.next, on: current });
+  core.unsaved.addTokens(key, partition, change, {
+    record: applied.next,
+    on: current,
+    atMs: core.runtime.now(),
+  });
   core.requestReplay("later");
   return { saved: false, record: applied.next };
 }

@@ -161,8 +161,8 @@ function entryFrom(entry: UnsavedEntry): UnsavedEntry {
   mustHold(entry.weight > 0 && [kind, clientId, issuer, id].every(isText));
   switch (entry.kind) {
     case "tokens": {
-      const { base, beneath, before, after, afterKnewOf, over } = entry;
-      mustHold((after === undefined || isMarker(after)) && isTime(over) && isTime(afterKnewOf));
+      const { base, beneath, before, after, afterKnewOf, over, sinceMs } = entry;
+      mustHold((after === undefined || isMarker(after)) && [over, afterKnewOf, sinceMs].every(isTime));
       mustHold(entry.signInId === undefined || isText(entry.signInId));
       const record = tokenRecordFrom(entry.record);
       return {

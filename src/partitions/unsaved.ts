@@ -34,6 +34,8 @@ export interface UnsavedTokens {
   readonly afterKnewOf?: number | undefined;
   /** The stamp of the last sign-out that was known when a sign-in began to wait. */
   readonly over?: number | undefined;
+  /** When the first of the results came, or the latest sign-in among them; ms since the epoch. Absent: not known. */
+  readonly sinceMs?: number | undefined;
   readonly weight: number;
 }
 
@@ -79,7 +81,7 @@ export interface UnsavedResults {
     key: string,
     partition: Partition,
     change: Change,
-    queued: { readonly record: TokenRecord; readonly on: Current },
+    queued: { readonly record: TokenRecord; readonly on: Current; readonly atMs: number },
   ): void;
   /** Queues a sign-out that is on its way; `seen` is what the store was last seen to hold. Whatever tokens waited under the key are gone. */
   addRemoval(key: string, partition: Partition, marker: RemovalMarker, seen: Current): UnsavedRemoval;
@@ -187,7 +189,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
       return watch.promise;
     },
     keys: () => [...entries.keys()],
-    addTokens(key, partition, change, { record, on }) {
+    addTokens(key, partition, change, { record, on, atMs }) {
       const earlier = entries.get(key);
       const first = earlier?.kind === "tokens" ? earlier : undefined;
       set(key, {
@@ -205,6 +207,7 @@ export function createUnsavedResults(maxBytes: number, emit: Emit, spill?: Spill
         after: earlier?.kind === "removal" ? earlier.marker : first?.after,
         afterKnewOf: earlier?.kind === "removal" ? earlier.knewOf : first?.afterKnewOf,
         over: signOutBefore(on),
+        sinceMs: first && !change.signsIn ? first.sinceMs : atMs,
         weight: JSON.stringify(record.blob).length + SMALL_WEIGHT_BYTES,
       });
       persist(key);

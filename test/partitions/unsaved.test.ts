@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { appPartition, userPartition, type Partition } from "../../src/partitions/partition.ts";
+import type { Stored } from "../../src/store/blob-store.ts";
 import {
   ACCOUNT,
   BOUND_MS,
@@ -18,6 +19,76 @@ import {
 
 const LONG_MS = 120_000;
 const down = (node: PartitionNode): void => node.link.fail("all", { times: Infinity });
+
+describe("a result that has waited for longer than a sign-out is remembered", () => {
+  const MEMORY_MS = 60_000;
+  const retention = { removalMarkerTtlMs: MEMORY_MS };
+
+  /** Something waits at a node for all that time. */
+  async function waiting(what: "renewal" | "sign-in") {
+    const world = partitionWorld();
+    const [a, b] = [world.node({ retention, maxStaleMs: BOUND_MS }), world.node({ retention })];
+    await b.signIn("one");
+    const renewal = await a.renew("two");
+    down(a);
+    const outcome = await (what === "renewal" ? renewal.save() : a.signIn("two"));
+    expect(outcome.saved).toBe(false);
+    return { world, a, b };
+  }
+
+  async function lose({ store }: PartitionWorld, key: string): Promise<void> {
+    const { version: ifVersion } = (await store.get(key)) as Stored;
+    expect(await store.delete(key, { ifVersion })).toBe(true);
+  }
+
+  test.each(["renewal", "sign-in"] as const)(
+    "is given up where the store has nothing any more: somebody may have signed out (%s)",
+    async (what) => {
+      for (const how of ["drain", "read", "save"] as const) {
+        const { world, a, b } = await waiting(what);
+        expect((await b.partitions.signOut(USER)).status).toBe("done");
+        await world.runtime.advance(MEMORY_MS + SKEW_MS);
+        expect(await b.sees()).toBe("absent");
+        const late = await a.renew("three");
+        a.link.heal();
+        if (how === "drain") expect(await world.drive(a.partitions.drain())).toBe(0);
+        if (how === "save") expect((await world.drive(late.save())).saved).toBe(false);
+        expect(await world.drive(a.sees())).toBe("absent");
+        expect(await b.sees()).toBe("absent");
+        expect(a.partitions.unsaved.size).toBe(0);
+        expect(a.reported("write-superseded")).toBeGreaterThan(0);
+      }
+    },
+  );
+
+  test("is stored where its record is there still, and seen for as long as the store does not answer", async () => {
+    const { world, a } = await waiting("renewal");
+    await world.runtime.advance(MEMORY_MS + SKEW_MS);
+    expect(await a.sees()).toBe("at-one at-two");
+    a.link.heal();
+    expect(await world.drive(a.partitions.drain())).toBe(0);
+    expect(await world.node().sees()).toBe("at-one at-two");
+  });
+
+  test("that was shorter is put back where the store has lost its record", async () => {
+    const { world, a } = await waiting("renewal");
+    await lose(world, a.partitions.key(USER));
+    await world.runtime.advance(MEMORY_MS / 2);
+    a.link.heal();
+    expect(await world.drive(a.partitions.drain())).toBe(0);
+    expect(await world.node().sees()).toBe("at-one at-two");
+  });
+
+  test("counts from the latest sign-in among what waits", async () => {
+    const { world, a } = await waiting("renewal");
+    await world.runtime.advance(MEMORY_MS);
+    await a.signIn("three");
+    await lose(world, a.partitions.key(USER));
+    a.link.heal();
+    expect(await world.drive(a.partitions.drain())).toBe(0);
+    expect(await world.drive(a.sees())).toContain("at-three");
+  });
+});
 
 describe("a result that the store does not take", () => {
   test("is the caller's all the same, marked as not saved", async () => {
