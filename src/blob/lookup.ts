@@ -145,14 +145,19 @@ export function findIdToken(
   query: CredentialQuery & { readonly realm: string },
 ): IdTokenEntity | undefined {
   const needles = [query.clientId.toLowerCase(), query.homeAccountId.toLowerCase()];
-  const matches = Object.entries(blob.IdToken).filter(
-    ([key, token]) =>
+  let match: IdTokenEntity | undefined;
+  for (const key of Object.keys(blob.IdToken)) {
+    const token = blob.IdToken[key] as IdTokenEntity;
+    const isMatch =
       token.credential_type === "IdToken" &&
       matchesCredential(token, query) &&
       sameRealm(token.realm, query.realm) &&
-      keyIncludes(key, needles),
-  );
-  return matches.length === 1 ? matches[0]?.[1] : undefined;
+      keyIncludes(key, needles);
+    if (!isMatch) continue;
+    if (match) return undefined;
+    match = token;
+  }
+  return match;
 }
 
 /**
@@ -230,7 +235,8 @@ function keyNeedles(query: AccessTokenQuery, wanted: readonly string[]): string[
 
 function keyIncludes(key: string, needles: readonly string[]): boolean {
   const folded = key.toLowerCase();
-  return needles.every((needle) => folded.includes(needle));
+  for (const needle of needles) if (!folded.includes(needle)) return false;
+  return true;
 }
 
 /** MSAL's memory is one flat map: an entity of a section loaded later hides this one. */

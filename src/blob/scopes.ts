@@ -2,6 +2,7 @@
 
 const DEFAULT_OIDC_SCOPES: readonly string[] = Object.freeze(["openid", "profile", "offline_access"]);
 const OIDC_SCOPES: readonly string[] = Object.freeze([...DEFAULT_OIDC_SCOPES, "email"]);
+const OFFLINE: readonly string[] = Object.freeze(["offline_access"]);
 
 /**
  * The scopes that MSAL looks for: without the OpenID Connect ones, unless there are no others; then
@@ -11,8 +12,8 @@ const OIDC_SCOPES: readonly string[] = Object.freeze([...DEFAULT_OIDC_SCOPES, "e
  */
 export function searchScopes(scopes: readonly string[]): string[] {
   const set = distinct(scopes.length > 0 ? scopes : DEFAULT_OIDC_SCOPES);
-  if (!onlyOidc(set)) return [...set].filter((scope) => !OIDC_SCOPES.includes(scope));
-  return [...set].filter((scope) => scope !== "offline_access");
+  for (const scope of onlyOidc(set) ? OFFLINE : OIDC_SCOPES) set.delete(scope);
+  return [...set];
 }
 
 /** The scopes a silent or on-behalf-of request searches for: MSAL adds the OpenID Connect defaults first. */
@@ -32,7 +33,7 @@ export function targetContains(target: string, wanted: readonly string[]): boole
   const granted = distinct(target.split(" "));
   // MSAL compares the sizes before it folds case.
   if (granted.size < wanted.length) return false;
-  const folded = new Set([...granted].map((scope) => scope.toLowerCase()));
+  const folded = foldedOf(granted);
   return wanted.every((scope) => folded.has(scope.toLowerCase()));
 }
 
@@ -58,13 +59,11 @@ export interface TargetScopes {
 
 export function targetScopes(target: string): TargetScopes {
   const all = distinct(target.split(" "));
-  const saved = onlyOidc(all) ? [...all] : [...all].filter((scope) => !OIDC_SCOPES.includes(scope));
-  return {
-    size: all.size,
-    folded: new Set([...all].map((scope) => scope.toLowerCase())),
-    savedSize: saved.length,
-    savedFolded: new Set(saved.map((scope) => scope.toLowerCase())),
-  };
+  const { size } = all;
+  const folded = foldedOf(all);
+  if (!onlyOidc(all)) for (const scope of OIDC_SCOPES) all.delete(scope);
+  const isWhole = all.size === size;
+  return { size, folded, savedSize: all.size, savedFolded: isWhole ? folded : foldedOf(all) };
 }
 
 /** {@link displaces} for prepared targets. */
@@ -76,12 +75,20 @@ export function displacesScopes(saved: TargetScopes, older: TargetScopes): boole
 }
 
 function distinct(scopes: readonly string[]): Set<string> {
-  const set = new Set(scopes.map((scope) => scope.trim()));
+  const set = new Set<string>();
+  for (const scope of scopes) set.add(scope.trim());
   set.delete("");
   return set;
 }
 
+function foldedOf(scopes: ReadonlySet<string>): Set<string> {
+  const folded = new Set<string>();
+  for (const scope of scopes) folded.add(scope.toLowerCase());
+  return folded;
+}
+
 function onlyOidc(scopes: ReadonlySet<string>): boolean {
-  const folded = new Set([...scopes].map((scope) => scope.toLowerCase()));
-  return OIDC_SCOPES.filter((scope) => folded.has(scope)).length === scopes.size;
+  for (const scope of scopes) if (!OIDC_SCOPES.includes(scope.toLowerCase())) return false;
+  // As in MSAL a scope in two spellings is one too many.
+  return foldedOf(scopes).size === scopes.size;
 }
