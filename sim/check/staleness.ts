@@ -4,7 +4,12 @@ import { FAULT_KINDS, type FaultKind } from "../profile.ts";
 import { nameOf, type Operation } from "../operation.ts";
 import { COHERENCE_BOUND_MS, endedBy, endOf, holds, isAssertionOver, type Book } from "./book.ts";
 
-const UNREACHABLE: ReadonlySet<FaultKind> = new Set(FAULT_KINDS.filter((kind) => kind !== "suspend"));
+/** A record whose key is out of reach says no more than a store that does not answer. */
+const UNREACHABLE: ReadonlySet<FaultKind> = new Set([
+  ...FAULT_KINDS.filter((kind) => kind !== "suspend"),
+  "keys-fail",
+  "key-id",
+]);
 
 /** Invariants 3 and 6. */
 export function checkStaleness(book: Book, operation: Operation): void {
