@@ -16,9 +16,19 @@ export function peekAccountRecord(core: Core, partition: Partition): AccountReco
 
 /** The account record as this process knows it, a stamp that still waits included. @throws retryable */
 export async function readAccountRecord(core: Core, partition: Partition): Promise<AccountRecord> {
+  const found = await findAccountRecord(core, partition, { fresh: true });
+  return found ?? withWaitingStamp(core, storeKey(core, partition), EMPTY);
+}
+
+/** The same, or `undefined` if there is none; also from memory, for as long as fail-safe allows. @throws retryable */
+export async function findAccountRecord(
+  core: Core,
+  partition: Partition,
+  how?: { readonly fresh?: boolean },
+): Promise<AccountRecord | undefined> {
   const key = storeKey(core, partition);
-  const found = await core.tiers.read(key, { fresh: true });
-  return withWaitingStamp(core, key, found?.value.type === "account" ? found.value : EMPTY);
+  const found = await core.tiers.read(key, how);
+  return found?.value.type === "account" ? withWaitingStamp(core, key, found.value) : undefined;
 }
 
 function withWaitingStamp(core: Core, key: string, record: AccountRecord): AccountRecord {

@@ -2,8 +2,8 @@
  * Partitions that the account record of their user had no room to list. A sign-out everywhere does not reach them, so
  * they are held against its stamp whenever they are read.
  */
-import { peekAccountRecord } from "./account-record.ts";
-import { storeKey, type Core } from "./core.ts";
+import { findAccountRecord, peekAccountRecord } from "./account-record.ts";
+import type { Core } from "./core.ts";
 import { accountPartition, type Partition } from "./partition.ts";
 import type { AccountRecord, TokenRecord } from "./record.ts";
 import { signOutAsOf } from "./sign-out.ts";
@@ -28,8 +28,7 @@ export async function judgeUnlisted(
 ): Promise<"valid" | "ended" | "unknown"> {
   const owner = ownerOf(partition, record);
   if (!owner) return "unknown";
-  await core.tiers.read(storeKey(core, owner), how);
-  const account = peekAccountRecord(core, owner);
+  const account = await findAccountRecord(core, owner, how);
   if (!account) return "unknown";
   const signedOutAtMs = endedAtMs(account, record);
   if (signedOutAtMs === undefined) return "valid";

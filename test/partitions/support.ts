@@ -50,6 +50,8 @@ export interface NodeOptions {
   readonly keys?: KeyRing;
   readonly unsavedMaxBytes?: number;
   readonly maxStaleMs?: number;
+  /** Default: room for everything. */
+  readonly l1MaxBytes?: number | false;
   /** Default: none, so that each call is made. */
   readonly breaker?: BreakerOptions;
   readonly retention?: Partial<Retention>;
@@ -151,7 +153,7 @@ function createNode(runtime: FakeRuntime, store: MemoryStore, options: NodeOptio
     }),
     codec: createRecordCodec({ sealer, namespace, runtime, emit }),
     runtime,
-    l1MaxBytes: 10_000_000,
+    l1MaxBytes: options.l1MaxBytes ?? 10_000_000,
     coherenceBoundMs: BOUND_MS,
     maxStaleMs: options.maxStaleMs ?? STALE_MS,
   });

@@ -5,9 +5,11 @@ import type { Listing } from "../../src/partitions/account-record.ts";
 import type { SaveOutcome } from "../../src/partitions/save.ts";
 import {
   ACCOUNT,
+  BOUND_MS,
   obo,
   partitionWorld,
   signInBlob,
+  STALE_MS,
   USER,
   type PartitionNode,
   type PartitionWorld,
@@ -131,6 +133,30 @@ describe("what found no room in the account record", () => {
     expect(await node.partitions.signOutEverywhere(ACCOUNT, [USER])).toMatchObject({ status: "pending" });
     expect(node.partitions.peek(obo("late"))).toBeUndefined();
     expect(await node.sees(obo("late"))).toBe("removed");
+  });
+
+  test("is served without copies in memory, as anything else", async () => {
+    const world = partitionWorld();
+    const node = world.node({ l1MaxBytes: false });
+    await fill(world, node);
+    await exchange(world, node, "late");
+    expect(await node.sees(obo("late"))).toBe("at-late");
+    await world.runtime.advance(1_000);
+    await node.partitions.signOutEverywhere(ACCOUNT, [USER]);
+    expect(await node.sees(obo("late"))).toBe("removed");
+  });
+
+  test("is served from memory while the store does not answer, as anything else", async () => {
+    const world = partitionWorld();
+    const node = world.node();
+    await fill(world, node);
+    await exchange(world, node, "late");
+    expect(await node.sees(obo("late"))).toBe("at-late");
+    await world.runtime.advance(2 * BOUND_MS);
+    node.link.fail("all", { times: Infinity });
+    expect(await node.sees(obo("late"))).toBe("at-late");
+    await world.runtime.advance(STALE_MS);
+    await expect(node.sees(obo("late"))).rejects.toMatchObject({ code: "ERR_STORE_UNAVAILABLE" });
   });
 
   test("goes on where its assertion is younger than the sign-out", async () => {
