@@ -46,18 +46,17 @@ const CREDENTIAL_MAX_MS = 300_000;
 const TRIAL_MS = 30_000;
 const REMEMBERED = 5_000;
 
-/** What makes two token requests the same; the rest of the form is telemetry and signatures of the moment. */
-const IDENTIFYING_FIELDS = [
-  "client_id",
-  "grant_type",
-  "scope",
-  "claims",
-  "refresh_token",
-  "assertion",
-  "code",
-  "username",
-  "device_code",
-];
+/**
+ * What two token requests that ask for the same may differ in, beside MSAL's telemetry (`x-…`): who answers for the
+ * application, and what a person types. Anything else, an application's own parameters too, makes another request.
+ */
+const PASSING_FIELDS = new Set([
+  "client_secret",
+  "client_assertion",
+  "client_assertion_type",
+  "client-request-id",
+  "password",
+]);
 /** Grants whose refusal says: not with this token. A code is good for one try, and a device's is asked for again. */
 const TOKEN_GRANTS = new Set(["refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"]);
 /** RFC 6749 section 5.2; OpenID Connect Core section 3.1.2.6. */
@@ -124,7 +123,7 @@ export function createFailureMemory(runtime: Runtime): FailureMemory {
   function note(names: Names, answered: Answered, watch: RequestWatch): void {
     const { request, credential } = names;
     const { response } = answered;
-    const retryAfterMs = retryAfterSeconds(response) * 1000;
+    const retryAfterMs = retryAfterSeconds(response, runtime.now()) * 1000;
     if (retryAfterMs > 0) {
       watch.onRetryAfter(retryAfterMs);
       return remember(request, answered, retryAfterMs);
@@ -172,10 +171,12 @@ function credentialPauseMs(times: number): number {
   return Math.min(CREDENTIAL_FIRST_MS * 2 ** Math.min(times - 1, 10), CREDENTIAL_MAX_MS);
 }
 
-function retryAfterSeconds(response: NetworkResponse<unknown>): number {
+/** Seconds, or a date (RFC 9110 section 10.2.3). */
+function retryAfterSeconds(response: NetworkResponse<unknown>, nowMs: number): number {
   if (response.status !== 429 && response.status < 500) return 0;
-  const header = Object.entries(response.headers).find(([name]) => name.toLowerCase() === "retry-after");
-  const seconds = Number(header?.[1]);
+  const header = Object.entries(response.headers).find(([name]) => name.toLowerCase() === "retry-after")?.[1];
+  const given = Number(header);
+  const seconds = Number.isNaN(given) ? (Date.parse(header ?? "") - nowMs) / 1000 : given;
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), MAX_THROTTLE_SECONDS) : 0;
 }
 
@@ -189,8 +190,10 @@ function errorOf({ status, body }: NetworkResponse<unknown>): string | undefined
 function namesOf(url: string, body: string): Names {
   const form = new URLSearchParams(body);
   const endpoint = url.split("?", 1)[0] ?? "";
-  const hash = createHash("sha256").update(endpoint);
-  for (const field of IDENTIFYING_FIELDS) hash.update(`\n${field}=${form.get(field) ?? ""}`);
+  const asked = [...new URLSearchParams(url.slice(endpoint.length)), ...form].filter(
+    ([name]) => !PASSING_FIELDS.has(name) && !name.toLowerCase().startsWith("x-"),
+  );
+  const hash = createHash("sha256").update(JSON.stringify([endpoint, asked]));
   return {
     request: hash.digest("base64url"),
     credential: credentialName(endpoint, form),

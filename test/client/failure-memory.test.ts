@@ -282,6 +282,44 @@ describe("a Retry-After", () => {
     expect((await silent()).metadata.tokenSource).toBe("identity-provider");
   });
 
+  test.each<[string, object, object]>([
+    ["resource", { resource: "api://a" }, { resource: "api://b" }],
+    ["parameter of the application's own", { extraParameters: { slice: "1" } }, {}],
+    ["query of the application's own", { extraQueryParameters: { slice: "1" } }, {}],
+  ])("for one %s leaves others alone", async (_what, one, other) => {
+    const { world, node, account } = await withExpired();
+    const ask = (more: object): Promise<unknown> =>
+      node.client.acquireTokenSilent({ account, scopes: READ, ...more });
+    world.authority.failNext({ kind: "429", retryAfterSeconds: 30 });
+    await expect(ask(one)).rejects.toMatchObject({ code: "ERR_THROTTLED" });
+    await expect(ask(one)).rejects.toMatchObject({ code: "ERR_THROTTLED" });
+    expect(refreshes(world)).toBe(1);
+    await ask(other);
+    expect(refreshes(world)).toBe(2);
+  });
+
+  test("may name a time instead of seconds, as RFC 9110 lets it", async () => {
+    const { world, node, account } = await withExpired();
+    const inner = world.authority.networkClient();
+    const network: typeof inner = {
+      ...inner,
+      async sendPostRequestAsync<T>(...asked: Parameters<typeof inner.sendPostRequestAsync>) {
+        const answer = await inner.sendPostRequestAsync<T>(...asked);
+        const headers = { ...answer.headers, "Retry-After": new Date(Date.now() + 30_000).toUTCString() };
+        return { ...answer, headers };
+      },
+    };
+    const client = nodeOn(world, node, { system: { networkClient: network } });
+    world.authority.failNext({ kind: "503" });
+    const asked = { account, scopes: READ };
+    const failed: unknown = await client.acquireTokenSilent(asked).catch((error: unknown) => error);
+    expect(failed).toMatchObject({ code: "ERR_PROVIDER_UNAVAILABLE" });
+    const { retryAfterMs } = failed as { retryAfterMs: number };
+    expect(Math.abs(retryAfterMs - 30_000)).toBeLessThanOrEqual(1_000);
+    await expect(client.acquireTokenSilent(asked)).rejects.toMatchObject({ retryable: true });
+    expect(refreshes(world)).toBe(1);
+  });
+
   test("for one request leaves others alone", async () => {
     const { world, silent } = await withExpired([ADA, BEN]);
     world.authority.failNext({ kind: "429", retryAfterSeconds: 30 });
