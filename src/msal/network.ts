@@ -120,11 +120,24 @@ export function createSharedNetwork(
           trace.httpStatus = response.status;
           const { error } = (response.body ?? {}) as { error?: unknown };
           trace.errorCode = typeof error === "string" ? error : undefined;
+          // MSAL would hand out, and keep, a token that is empty; as it is, it reports a network error.
+          if (!isProvidersAnswer(response)) throw new Error("the answer is no identity provider's");
           return response;
         },
       };
     },
   };
+}
+
+/** What a token or device code endpoint answers with; B2C gives an id token alone where no API was asked for. */
+const ANSWERS = ["access_token", "id_token", "refresh_token", "device_code"] as const;
+
+/** A proxy, a gateway or a captive portal answers in a provider's place with JSON of its own. */
+function isProvidersAnswer({ status, body }: NetworkResponse<unknown>): boolean {
+  if (typeof body !== "object" || body === null) return false;
+  const fields = body as Readonly<Record<string, unknown>>;
+  if (typeof fields["error"] === "string") return true;
+  return status < 400 && ANSWERS.some((field) => typeof fields[field] === "string");
 }
 
 /** What MSAL writes into a token request about its cache (msal-common `CacheOutcome`, 16.16.1). */

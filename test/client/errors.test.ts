@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 import { AuthError, InteractionRequiredAuthError, ServerError } from "@azure/msal-node";
 import { describe, expect, test } from "vitest";
 import { canRetry, isAcquisitionError, needsSignIn, type AcquisitionError } from "../../src/index.ts";
+import type { TokenResult } from "../../src/client/result.ts";
 import { ADA, createWorld, READ, WEB, type World } from "../support/world.ts";
 import { dateRuntime } from "../support/date-runtime.ts";
 import { HOUR_MS, passTime, steerDates } from "../support/dates.ts";
@@ -138,5 +139,45 @@ describe("the error of a failed acquisition", () => {
       expect(text).not.toContain(ADA);
     }
     expect(JSON.stringify({ ...error, cause: undefined })).not.toContain("c-secret");
+  });
+});
+
+describe("an answer that is no identity provider's, as a proxy gives it", () => {
+  test.each<[number, unknown]>([
+    [503, { message: "Service Unavailable" }],
+    [502, "Bad Gateway"],
+    [429, {}],
+    [403, { message: "Forbidden" }],
+    [400, { error: { code: 5 } }],
+    [200, {}],
+    [200, { access_token: 5 }],
+    [200, "signed in to the Wi-Fi"],
+    [200, null],
+    [302, []],
+  ])("(%i %j) is no token, and may be tried again", async (status, body) => {
+    const world = createWorld();
+    const inner = world.authority.networkClient();
+    let isProxied = false;
+    const networkClient = {
+      ...inner,
+      sendPostRequestAsync: <T>(...asked: Parameters<typeof inner.sendPostRequestAsync>) =>
+        isProxied
+          ? Promise.resolve({ status, headers: {}, body: body as T })
+          : inner.sendPostRequestAsync<T>(...asked),
+    };
+    const node = world.node({ runtime: dateRuntime() }, { system: { networkClient } });
+    const { account, accessToken } = await node.signIn(ADA);
+    const ask = (forceRefresh = false): Promise<TokenResult> =>
+      node.client.acquireTokenSilent({ account: account!, scopes: READ, forceRefresh });
+    isProxied = true;
+    const code = status === 429 ? "ERR_THROTTLED" : "ERR_PROVIDER_UNAVAILABLE";
+    expect(await failureOf(ask(true))).toMatchObject({ code, retryable: true });
+    expect(await failureOf(node.client.acquireTokenByClientCredential({ scopes: APP }))).toMatchObject({
+      code,
+    });
+    passTime(57 * 60_000);
+    expect(await ask()).toMatchObject({ accessToken, metadata: { nearExpiry: true } });
+    isProxied = false;
+    expect((await ask(true)).metadata.tokenSource).toBe("identity-provider");
   });
 });
