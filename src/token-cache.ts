@@ -19,7 +19,12 @@ import { withNames } from "./names/with-names.ts";
 import { closedError } from "./partitions/operations.ts";
 import { resolveOptions, type TokenCacheOptions } from "./options.ts";
 import type { RekeyOptions, RekeyResult } from "./partitions/rekey.ts";
-import { partitionFromId, type Partition } from "./partitions/partition.ts";
+import {
+  canonicalHomeAccountId,
+  canonicalTenantId,
+  partitionFromId,
+  type Partition,
+} from "./partitions/partition.ts";
 import { purgeTenant, type PurgeTenantOptions, type PurgeTenantResult } from "./partitions/purge-tenant.ts";
 import type { Finding } from "./store/blob-store.ts";
 import { createEmit } from "./telemetry/emitter.ts";
@@ -143,7 +148,9 @@ export function createTokenCache<Properties = unknown>(
 
   return {
     accounts: (filter = {}) =>
-      listAccounts(open(), checkedFilter(filter)) as AsyncIterableIterator<AccountActivity<Properties>>,
+      listAccounts(open(), asStored(checkedFilter(filter))) as AsyncIterableIterator<
+        AccountActivity<Properties>
+      >,
     plugin: (partition) => createPartitionPlugin(open().partitions, checkedPartition(partition), emit),
     cacheClient: (client) => createCacheClient(doorOf(open()), checkedCacheClient(client)),
     importBlob(partition, json) {
@@ -224,4 +231,14 @@ function checkedPartition(partition: Partition): Partition {
     "partition",
     "must be what userPartition(…), appPartition(…) or oboPartition(…) returns",
   );
+}
+
+/** The filter in the spelling that rows have: a tenant in upper case would list nobody. */
+function asStored(filter: AccountsFilter): AccountsFilter {
+  const { tenantId, homeAccountId } = filter;
+  return {
+    ...filter,
+    ...(tenantId !== undefined && { tenantId: canonicalTenantId(tenantId) }),
+    ...(homeAccountId !== undefined && { homeAccountId: canonicalHomeAccountId(homeAccountId) }),
+  };
 }

@@ -43,6 +43,13 @@ export function canonicalHomeAccountId(homeAccountId: string): string {
   return ENTRA_HOME_ACCOUNT_ID.test(homeAccountId) ? homeAccountId.toLowerCase() : homeAccountId;
 }
 
+const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The form in which tokens name a tenant; portals and administrators write its GUID in either case. */
+export function canonicalTenantId(tenantId: string): string {
+  return GUID.test(tenantId) ? tenantId.toLowerCase() : tenantId;
+}
+
 /** One user of one application. On ADFS the subject is the `localAccountId`, which identifies a user there. */
 export function userPartition(
   scope: PartitionScope,

@@ -1,7 +1,7 @@
 /** Ends every account of one tenant: what is done when a customer leaves. */
 import { checkObject, checkOptionNames, checkText } from "../checks.ts";
 import { OptionsError } from "../errors.ts";
-import { accountPartition, partitionFromId, type Partition } from "./partition.ts";
+import { accountPartition, canonicalTenantId, partitionFromId, type Partition } from "./partition.ts";
 import type { Partitions } from "./partitions.ts";
 
 /** How {@link purgeTenant} goes about it. */
@@ -51,7 +51,7 @@ export async function purgeTenant(
   const tally = { accounts: 0, pending: 0 };
   const isAborted = (): boolean => options.signal?.aborted === true;
   let batch: IndexedAccount[] = [];
-  for await (const account of context.index.list({ tenantId })) {
+  for await (const account of context.index.list({ tenantId: canonicalTenantId(tenantId) })) {
     if (isAborted()) break;
     batch.push(account);
     if (batch.length < BATCH) continue;

@@ -151,6 +151,16 @@ describe("purging a tenant", () => {
     expect(await node.cache.purgeTenant(CONTOSO)).toEqual({ accounts: 0, pending: 0, done: true });
   });
 
+  test("is of that tenant however its id is written, and so is a list of its accounts", async () => {
+    const node = createWorld().node();
+    const { account } = await node.signIn(ADA);
+    const tenantId = CONTOSO.toUpperCase();
+    expect(await collect(node.cache.accounts({ tenantId }))).toHaveLength(1);
+    const homeAccountId = account!.homeAccountId.toUpperCase();
+    expect(await collect(node.cache.accounts({ homeAccountId }))).toHaveLength(1);
+    expect(await node.cache.purgeTenant(tenantId)).toEqual({ accounts: 1, pending: 0, done: true });
+  });
+
   test("says which argument is wrong", async () => {
     const { cache } = app(createWorld());
     await expect(async () => cache.purgeTenant("")).rejects.toMatchObject({ option: "tenantId" });
