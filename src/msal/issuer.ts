@@ -60,7 +60,18 @@ export function isAnyTenant({ tenant }: Authority): boolean {
   return ANY_TENANT.has(tenant.toLowerCase());
 }
 
-function authorityUrl({ authority, azureCloudOptions }: AuthorityOptions): URL {
+const CIAM_HOST = ".ciamlogin.com";
+
+function authorityUrl(options: AuthorityOptions): URL {
+  const url = givenUrl(options);
+  // MSAL adds the tenant that the host names (`Authority.transformCIAMAuthority`, 16.16.1).
+  if (url.pathname === "/" && url.host.endsWith(CIAM_HOST)) {
+    url.pathname = `/${url.host.split(".")[0] ?? ""}.onmicrosoft.com`;
+  }
+  return url;
+}
+
+function givenUrl({ authority, azureCloudOptions }: AuthorityOptions): URL {
   const cloud = azureCloudOptions?.azureCloudInstance;
   const text =
     cloud && cloud !== AzureCloudInstance.None

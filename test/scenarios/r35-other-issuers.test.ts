@@ -97,3 +97,29 @@ test("R35: a user of two sovereign clouds has a record in each", async () => {
   expect(new Set(tokens).size).toBe(2);
   expect(new Set(await keysOf(worlds[0]!)).size).toBe(2);
 });
+
+test.each(["https://contoso.ciamlogin.com", "https://contoso.ciamlogin.com/contoso.onmicrosoft.com/"])(
+  "R35: an external tenant, %s, is the one that its host names: hits say so as MSAL does",
+  async (authority) => {
+    const world = createWorld({ authorityHost: "contoso.ciamlogin.com" });
+    const auth = world.authority.msalAuth("contoso", WEB);
+    const authorityMetadata = auth.authorityMetadata.replaceAll("{tenant}", CONTOSO);
+    const node = world.node({}, { auth: { ...auth, authority, authorityMetadata } });
+    const { account } = await node.signIn(ADA);
+    const scopes = ["api://notes/.default"];
+    const asks = [
+      () => node.client.acquireTokenSilent({ account: account!, scopes: READ, forceRefresh: true }),
+      () => node.client.acquireTokenSilent({ account: account!, scopes: READ }),
+      () => node.client.acquireTokenByClientCredential({ scopes }),
+      () => node.client.acquireTokenByClientCredential({ scopes }),
+    ];
+    for (const [index, ask] of asks.entries()) {
+      expect(await ask()).toMatchObject({
+        authority: "https://contoso.ciamlogin.com/contoso.onmicrosoft.com/",
+        fromCache: index % 2 === 1,
+      });
+    }
+    const { keys } = await world.store.admin.keys({ prefix: "tokenkeep:app", limit: 10 });
+    expect(keys).toEqual([`tokenkeep:app:${WEB}:contoso.ciamlogin.com:contoso.onmicrosoft.com`]);
+  },
+);

@@ -54,7 +54,8 @@ afterAll(() => {
 
 const CASES = 10_000;
 const SEED = Number(process.env["FAST_PATH_SEED"] ?? randomInt(2 ** 31));
-const TIMEOUT_MS = 300_000;
+/** On a machine with other things to do; by itself it takes a minute or two. */
+const TIMEOUT_MS = 900_000;
 
 test(
   "in 10,000 random cases nothing is answered that MSAL would not have answered, field by field, and no miss is unlisted",
