@@ -49,12 +49,16 @@ export function createRecordCalls(store: BlobStore, calls: StoreCalls): RecordCa
     get,
     async put(key, bytes, how) {
       let failure: unknown;
+      const call = new AbortController();
+      const options = { ...how, signal: call.signal };
       try {
-        const result = await calls.run("writes", "put", () => store.put(key, bytes, how));
+        const result = await calls.run("writes", "put", () => store.put(key, bytes, options));
         if (result.stored) return { current: { bytes, version: how.version } };
         return { current: result.current ?? (await current(key)) };
       } catch (error) {
         failure = error;
+        // Where it still waits, for a lock or a connection, it is not to come to life any more.
+        call.abort();
       }
       // The write may have landed although its answer did not: only the version that is there can tell.
       const there = await current(key).catch(() => Promise.reject(failure as Error));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { BOUND_MS, KEY, stored, tierWorld } from "./support.ts";
+import { BOUND_MS, BUDGETS, KEY, stored, tierWorld } from "./support.ts";
 
 test("a write whose answer was lost is found to have landed", async () => {
   const world = tierWorld();
@@ -26,6 +26,26 @@ test("a write whose outcome nobody can tell is a retryable error, and is not in 
   await expect(node.put("one", null)).rejects.toMatchObject({ retryable: true });
   expect(node.tiers.peek(KEY)).toBeUndefined();
   expect(await node.tiers.read(KEY)).toMatchObject({ value: "one" });
+});
+
+test("a store is told of a write that nobody waits for any more, and of no other", async () => {
+  const world = tierWorld();
+  const node = world.node();
+  const signals: AbortSignal[] = [];
+  const put = world.store.put;
+  world.store.put = (key, bytes, options) => {
+    signals.push(options.signal!);
+    return put(key, bytes, options);
+  };
+  await stored(node.put("one", null));
+  const gate = node.link.holdAfter("put");
+  const given = expect(node.put("two", "nothing")).rejects.toMatchObject({ retryable: true });
+  await gate.arrived;
+  node.link.fail("get");
+  await world.runtime.advance(BUDGETS.write);
+  await given;
+  gate.open();
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false, true]);
 });
 
 test("a write that landed and was overwritten since is a conflict, not a success", async () => {
