@@ -80,7 +80,8 @@ async function resealRecord(options: RekeyRecordsOptions, key: string): Promise<
 
 /**
  * How long the record has left, from now: what the store is told counts from later, so nothing is shortened. A
- * touch between reading and writing is lost; its process, and any other, finds the new version and renews again.
+ * touch between reading and writing is lost; its process reads once more after it (`onKept` in tiers/two-tier.ts),
+ * finds the new version, and renews again.
  */
 async function remaining(options: RekeyRecordsOptions, key: string, stored: Stored): Promise<number> {
   if (stored.expiresAtMs !== undefined) return Math.ceil(stored.expiresAtMs - options.runtime.now());

@@ -1,7 +1,8 @@
 /** Keeps in the store what is in use: seldom, in the background, and never longer than the policy says. */
 import type { Runtime } from "../runtime.ts";
 import type { BlobStore, Stored } from "../store/blob-store.ts";
-import type { Keep, L1Entry } from "./l1.ts";
+import { instantNow } from "./coherence.ts";
+import type { Instant, Keep, L1Entry } from "./l1.ts";
 import type { StoreCalls } from "./store-calls.ts";
 import type { Codec, Lifetime } from "./tiers.ts";
 
@@ -23,24 +24,35 @@ export interface RetainOptions<V> {
   readonly calls: StoreCalls;
   readonly codec: Codec<V>;
   readonly runtime: Runtime;
+  /** The store had that version when it was asked to keep it longer, which was sent at `at`. */
+  readonly onKept: (key: string, entry: L1Entry<V>, at: Instant) => void;
   /** The store no longer has that version. */
   readonly onGone: (key: string, entry: L1Entry<V>) => void;
 }
 
-export function createRetain<V>({ store, calls, codec, runtime, onGone }: RetainOptions<V>): Retain<V> {
+export function createRetain<V>({
+  store,
+  calls,
+  codec,
+  runtime,
+  onKept,
+  onGone,
+}: RetainOptions<V>): Retain<V> {
   function keep(expiresAtMs: number, lifetime: Lifetime | undefined): Keep {
     const renewFromMs = lifetime?.slides ? expiresAtMs - lifetime.ttlMs / 2 : FOREVER;
     return { expiresAtMs, isAssumed: false, renewFromMs };
   }
 
   async function touch(key: string, entry: L1Entry<V>, ttlMs: number): Promise<void> {
-    const sentAtMs = runtime.now();
+    const sent = instantNow(runtime);
+    const sentAtMs = sent.wallMs;
     try {
       const isThere = await calls.run("writes", "touch", () =>
         store.touch(key, { ifVersion: entry.version, ttlMs }),
       );
-      if (isThere) Object.assign(entry.keep, keep(sentAtMs + ttlMs, { ttlMs, slides: true }));
-      else onGone(key, entry);
+      if (!isThere) return onGone(key, entry);
+      Object.assign(entry.keep, keep(sentAtMs + ttlMs, { ttlMs, slides: true }));
+      onKept(key, entry, sent);
     } catch {
       entry.keep.renewFromMs = sentAtMs + ttlMs / RETRY_SHARE;
     }

@@ -20,6 +20,9 @@ import type { Read, TierPutOptions, TierPutResult, Tiers, TiersOptions } from ".
 /** A key that changes under every one of so many readings is contended: the last one is as good as any. */
 const MAX_LOADS = 3;
 
+/** No store's: the counter is asked for, and does not make the copy trusted. */
+const NO_COUNTER = "\0";
+
 /** When a request was sent, and the change counter at that time. */
 interface Sent {
   readonly at: Instant;
@@ -38,7 +41,7 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   const { store, calls, codec, runtime, coherenceBoundMs: boundMs, maxStaleMs } = options;
   const l1 = options.l1MaxBytes === false ? undefined : createL1<L1Entry<V>>(options.l1MaxBytes);
   const lease = createCoherenceLease(store.backplane, { runtime, calls, boundMs });
-  const retain = createRetain({ store, calls, codec, runtime, onGone });
+  const retain = createRetain({ store, calls, codec, runtime, onKept, onGone });
   const records = createRecordCalls(store, calls);
   const clock = createClock(runtime);
   const loads = createSingleFlight();
@@ -86,6 +89,16 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     l1?.delete(key);
     loads.detach(key);
     fills.spoil(key);
+  }
+
+  /**
+   * Who seals it anew just now writes it again for the time it had left, and tells nobody: no counter shows that it
+   * is kept no longer. So it is trusted for the bound and then read once, which shows another version if that is so.
+   */
+  function onKept(key: string, entry: L1Entry<V>, at: Instant): void {
+    if (l1?.peek(key) !== entry) return;
+    const trustedUntil = after(at, boundMs - CLOCK_STEP_MS);
+    l1.set(key, { ...entry, confirmedAt: at, trustedUntil, counter: NO_COUNTER });
   }
 
   function onGone(key: string, entry: L1Entry<V>): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Codec, TiersOptions } from "../../src/tiers/tiers.ts";
 import { settle } from "../support/settle.ts";
-import { KEY, stored, tierWorld, type TierNode, type TierWorld } from "./support.ts";
+import { BOUND_MS, KEY, stored, tierWorld, type TierNode, type TierWorld } from "./support.ts";
 
 const WINDOW_MS = 100_000;
 
@@ -37,6 +37,17 @@ async function setting(options: Partial<TiersOptions<string>> = {}): Promise<Set
       return there === "unchanged" ? undefined : there?.expiresAtMs;
     },
   };
+}
+
+/** A process whose copy is trusted for as long as the change counter stands still. */
+async function covered({ world }: Setting): Promise<TierNode> {
+  const node = world.node({ codec: codec(true) });
+  for (let readings = 0; readings < 3; readings += 1) {
+    await node.tiers.read(KEY);
+    await settle();
+    await world.runtime.advance(0.6 * BOUND_MS);
+  }
+  return node;
 }
 
 describe("a copy that is in use", () => {
@@ -94,6 +105,42 @@ describe("a copy that is in use", () => {
     await other.tiers.read(KEY);
     await settle();
     expect(other.link.count("touch")).toBe(1);
+  });
+
+  test("is kept though somebody writes it again for what it had left, not knowing that it was in use", async () => {
+    const made = await setting();
+    const { world, version, expiresAtMs } = made;
+    const node = await covered(made);
+    await world.runtime.advance((WINDOW_MS * 3) / 4);
+    const left = { bytes: Buffer.from("one"), ttlMs: WINDOW_MS / 4 };
+    await node.tiers.read(KEY);
+    await settle();
+    expect(node.link.count("touch")).toBe(1);
+    // As sealing anew does, which had read before the touch: it tells nobody.
+    await world.store.put(KEY, left.bytes, { version: "anew", ifVersion: version, ttlMs: left.ttlMs });
+    await world.runtime.advance(BOUND_MS);
+    expect(await node.tiers.read(KEY)).toMatchObject({ version: "anew" });
+    await settle();
+    expect(await expiresAtMs()).toBe(world.runtime.now() + WINDOW_MS);
+  });
+
+  test("is confirmed once after it was kept longer, and answers from memory before and after", async () => {
+    const made = await setting();
+    const { world } = made;
+    const node = await covered(made);
+    await world.runtime.advance((WINDOW_MS * 3) / 4);
+    await node.tiers.read(KEY);
+    await settle();
+    expect(node.link.count("touch")).toBe(1);
+    node.link.forgetCalls();
+    expect(node.tiers.peek(KEY)).toBe("one");
+    for (let bounds = 0; bounds < 5; bounds += 1) {
+      await world.runtime.advance(BOUND_MS);
+      expect(await node.tiers.read(KEY)).toMatchObject({ value: "one" });
+      expect(node.tiers.peek(KEY)).toBe("one");
+    }
+    expect(node.link.count("get")).toBe(1);
+    expect(node.link.count("touch")).toBe(0);
   });
 
   test("tells nobody: renewing is no change", async () => {
