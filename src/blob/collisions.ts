@@ -9,27 +9,22 @@ import { canonicalEnvironment } from "./cloud-aliases.ts";
 import type { AccessTokenEntity, CacheBlob } from "./entities.ts";
 import { displacesScopes, targetScopes, type TargetScopes } from "./scopes.ts";
 
-/** An access token, prepared for comparing with many others. */
+/** An access token, to be compared with others. Most are compared with none: what that takes is made only then. */
 export interface TokenSlot {
   readonly key: string;
   readonly token: AccessTokenEntity;
-  /** Tokens of different owners never meet: account, cloud, client, tenant, kind, scheme, components. */
-  readonly owner: string;
-  readonly scopes: TargetScopes;
+  /** See {@link ownerOf}. */
+  owner: string | undefined;
+  scopes: TargetScopes | undefined;
 }
 
 export function tokenSlots(tokens: CacheBlob["AccessToken"]): TokenSlot[] {
-  return Object.entries(tokens).map(([key, token]) => ({
-    key,
-    token,
-    owner: ownerOf(token),
-    scopes: targetScopes(token.target),
-  }));
+  return Object.entries(tokens).map(([key, token]) => ({ key, token, owner: undefined, scopes: undefined }));
 }
 
 /** MSAL's `saveAccessToken`: would saving the first delete the second? Not symmetric, see `displaces`. */
 export function displacesSlot(saved: TokenSlot, older: TokenSlot): boolean {
-  return saved.owner === older.owner && displacesScopes(saved.scopes, older.scopes);
+  return ownerOf(saved) === ownerOf(older) && displacesScopes(scopesOf(saved), scopesOf(older));
 }
 
 /** True for two tokens that MSAL never keeps both, whichever comes first; so also for two under one key. */
@@ -79,7 +74,16 @@ function laterFirst(a: TokenSlot, b: TokenSlot): number {
   );
 }
 
-function ownerOf(token: AccessTokenEntity): string {
+function scopesOf(slot: TokenSlot): TargetScopes {
+  return (slot.scopes ??= targetScopes(slot.token.target));
+}
+
+/** Tokens of different owners never meet: account, cloud, client, tenant, kind, scheme, components. */
+function ownerOf(slot: TokenSlot): string {
+  return (slot.owner ??= ownerText(slot.token));
+}
+
+function ownerText(token: AccessTokenEntity): string {
   const kind = token.credential_type.toLowerCase();
   const components = Object.entries(token.additionalCacheKeyComponents ?? {}).toSorted(([a], [b]) =>
     a < b ? -1 : 1,

@@ -24,10 +24,16 @@ export function differs(
   before: JsonObject | undefined,
   now: JsonObject | undefined,
 ): boolean {
-  if (before === undefined || now === undefined) return before !== now;
-  return [...Object.keys(before), ...Object.keys(now)].some(
-    (field) => isKnownField(section, field) && !sameJson(own(before, field), own(now, field)),
-  );
+  if (before === now) return false;
+  if (before === undefined || now === undefined) return true;
+  for (const field of Object.keys(before)) {
+    if (!sameJson(before[field], own(now, field)) && isKnownField(section, field)) return true;
+  }
+  for (const field of Object.keys(now)) {
+    if (now[field] === undefined || Object.hasOwn(before, field)) continue;
+    if (isKnownField(section, field)) return true;
+  }
+  return false;
 }
 
 /**
@@ -35,6 +41,7 @@ export function differs(
  * not every way through MSAL carries such fields along.
  */
 function isChanged(section: SectionName, before: JsonObject | undefined, now: JsonObject): boolean {
+  if (before === now) return false;
   if (differs(section, before, now)) return true;
   return Object.keys(now).some(
     (field) => now[field] !== undefined && !sameJson(now[field], own(before ?? {}, field)),
@@ -47,6 +54,7 @@ export function withForeignFields<E extends JsonObject>(
   winner: E,
   { base, mine, theirs }: Sides<JsonObject | undefined>,
 ): E {
+  if (![winner, mine, theirs].some((entity) => entity && hasForeignFields(section, entity))) return winner;
   const merged: Record<string, unknown> = {};
   for (const [field, value] of Object.entries(winner)) {
     if (isKnownField(section, field)) merged[field] = value;
@@ -57,6 +65,10 @@ export function withForeignFields<E extends JsonObject>(
     if (value !== undefined) merged[field] = value;
   }
   return merged as E;
+}
+
+function hasForeignFields(section: SectionName, entity: JsonObject): boolean {
+  return Object.keys(entity).some((field) => !isKnownField(section, field));
 }
 
 /** Id and refresh tokens: where both sides changed one key, `mineWins` decides whose secret stays. */

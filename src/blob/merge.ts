@@ -125,11 +125,13 @@ function withoutRemoved(blob: CacheBlob, removals: readonly Removal[]): CacheBlo
   );
 }
 
+function isForeign(name: string): boolean {
+  return !SECTIONS.includes(name as SectionName);
+}
+
 function foreignSections({ base, mine, theirs }: Sides<CacheBlob>): Record<string, unknown> {
-  const names = new Set([...Object.keys(theirs), ...Object.keys(mine)]);
-  for (const section of SECTIONS) names.delete(section);
   const merged: Record<string, unknown> = {};
-  for (const name of names) {
+  for (const name of new Set([...Object.keys(theirs), ...Object.keys(mine)].filter(isForeign))) {
     const value = mergeJson(own(base, name), own(mine, name), own(theirs, name));
     if (value !== undefined) merged[name] = value;
   }

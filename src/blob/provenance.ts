@@ -40,9 +40,9 @@ export function originOf(provenance: Provenance, secret: string): Origin | undef
 
 /** The entries of those refresh tokens that the blob holds; of two the newer. */
 export function provenanceOf(blob: CacheBlob, ...known: readonly Provenance[]): Provenance {
-  return assign(blob, (secret) =>
+  return assign(blob, (name) =>
     known
-      .map((provenance) => originOf(provenance, secret))
+      .map((provenance) => own(provenance, name))
       .toSorted((a, b) => compareProvenance(b, a))
       .at(0),
   );
@@ -59,9 +59,9 @@ export function provenanceOf(blob: CacheBlob, ...known: readonly Provenance[]): 
 export function provenanceAfterSignIn(change: BlobChange): Provenance {
   const before = new Set(Object.values(change.base.RefreshToken).map((token) => token.secret));
   const next: Origin = { grant: highestGrant(change.known) + 1, generation: 0 };
-  return assign(change.mine, (secret) => {
+  return assign(change.mine, (name, secret) => {
     // Known already: our own earlier attempt had been stored although its answer was lost.
-    const known = originOf(change.known, secret);
+    const known = own(change.known, name);
     return known ?? (before.has(secret) ? undefined : next);
   });
 }
@@ -74,8 +74,8 @@ export function provenanceAfterSignIn(change: BlobChange): Provenance {
  */
 export function provenanceAfterRefresh(change: BlobChange): Provenance {
   const fresh: Origin = { grant: Math.max(1, highestGrant(change.known)), generation: 0 };
-  return assign(change.mine, (secret, key) => {
-    const known = originOf(change.known, secret);
+  return assign(change.mine, (name, secret, key) => {
+    const known = own(change.known, name);
     const replaced = own(change.base.RefreshToken, key);
     if (known !== undefined || replaced?.secret === secret) return known;
     if (replaced === undefined) return fresh;
@@ -93,11 +93,14 @@ export interface BlobChange {
 
 const UNKNOWN: Origin = Object.freeze({ grant: 0, generation: 0 });
 
-function assign(blob: CacheBlob, origin: (secret: string, key: string) => Origin | undefined): Provenance {
+/** `name` is the secret's {@link fingerprint}. */
+type OriginOf = (name: string, secret: string, key: string) => Origin | undefined;
+
+function assign(blob: CacheBlob, origin: OriginOf): Provenance {
   const result: Record<string, Origin> = {};
   for (const [key, { secret }] of Object.entries(blob.RefreshToken)) {
-    const entry = origin(secret, key);
     const name = fingerprint(secret);
+    const entry = origin(name, secret, key);
     if (entry !== undefined && compareProvenance(entry, result[name]) >= 0) result[name] = entry;
   }
   return result;
