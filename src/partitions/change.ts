@@ -144,7 +144,7 @@ function isOnlyFor(blob: CacheBlob, homeAccountId: string | undefined): boolean 
 }
 
 /** Another life may have begun since: what the sign-out before it ended does not come back into that one either. */
-export function lastSignOut(current: Current, { signInId }: Pick<Change, "signInId">): number | undefined {
+function lastSignOut(current: Current, { signInId }: Pick<Change, "signInId">): number | undefined {
   return hasLanded(current, signInId) ? undefined : signOutBefore(current);
 }
 

@@ -4,7 +4,6 @@ import { sameJson } from "../blob/json.ts";
 import {
   applyChange,
   hasLanded,
-  lastSignOut,
   signOutBefore,
   type Applied,
   type ApplyContext,
@@ -83,7 +82,7 @@ function onlyAccountOf({ partition, record }: UnsavedTokens): string | undefined
  */
 function ownResults(entry: UnsavedTokens, there: Current, over: number | undefined): CacheBlob {
   const { record, beneath, before } = entry;
-  const known = [beneath, isEndedSince(entry, there, over) ? before : undefined].filter((blob) => !!blob);
+  const known = [beneath, isEndedSince(there, over) ? before : undefined].filter((blob) => !!blob);
   if (known.length === 0) return record.blob;
   const own = (section: "AccessToken" | "RefreshToken" | "IdToken"): Record<string, never> =>
     Object.fromEntries(
@@ -99,8 +98,11 @@ function ownResults(entry: UnsavedTokens, there: Current, over: number | undefin
   };
 }
 
-/** A sign-out that the latest sign-in did not know of: what waited before that sign-in may be what it ended. */
-function isEndedSince(entry: UnsavedTokens, there: Current, over: number | undefined): boolean {
-  const endedMs = lastSignOut(there, entry);
+/**
+ * A sign-out that the latest sign-in did not know of: what waited before that sign-in may be what it ended. Where the
+ * sign-in has landed, all that came with it is there.
+ */
+function isEndedSince(there: Current, over: number | undefined): boolean {
+  const endedMs = signOutBefore(there);
   return endedMs !== undefined && (over === undefined || endedMs > over);
 }

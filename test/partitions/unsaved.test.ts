@@ -344,6 +344,28 @@ describe("a result that the store does not take", () => {
       expect(await afterHealing(world, a)).toBe("at-waits");
     });
 
+    test("nor when it is in the store, and has only not been announced", async () => {
+      const world = partitionWorld();
+      const [a, b] = [world.node(), world.node()];
+      await a.signIn("one");
+      const renewal = await a.renew("mail", "mail.read");
+      down(a);
+      await renewal.save();
+      await b.partitions.signOut(USER);
+      await world.runtime.advance(2 * SKEW_MS);
+      await a.signIn("waits");
+      a.link.heal();
+      a.link.fail("publish");
+      expect(await world.drive(a.partitions.drain())).toBe(1);
+      expect(await world.node().sees()).toBe("at-waits");
+      expect(await a.sees()).toBe("at-waits");
+      const later = await a.renew("later");
+      expect(await world.drive(a.partitions.drain())).toBe(0);
+      expect(await world.node().sees()).toBe("at-waits");
+      await later.save();
+      expect(await world.node().sees()).toBe("at-later at-waits");
+    });
+
     test("behind a waiting sign-out gives way to another that neither knew of, unless it is surely later", async () => {
       for (const [laterMs, outcome] of [
         [0.5 * SKEW_MS, "removed"],
