@@ -25,7 +25,7 @@ export function appPartition(owner: PartitionOwner): Partition {
 }
 
 /**
- * The partition of what one assertion is exchanged for in the tenant that `authority` names. Of the assertion only its
+ * The partition of what one assertion is exchanged for in the tenant that `authority` names. Of the assertion only a
  * SHA-256 is kept.
  */
 export function oboPartition(owner: PartitionOwner, assertion: string): Partition {

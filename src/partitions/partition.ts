@@ -67,11 +67,11 @@ export function appPartition(scope: PartitionScope, tenantId: string): Partition
 
 /**
  * What one assertion was exchanged for (on-behalf-of) in one tenant, named as the authority names it: MSAL searches by
- * the assertion alone. The key holds the assertion's SHA-256, never itself.
+ * the assertion alone. The key holds the SHA-256 of both, never the assertion itself.
  */
 export function oboPartition(scope: PartitionScope, assertion: string, tenant = "-"): Partition {
-  const hash = createHash("sha256").update(requireText(assertion, "oboAssertion")).digest("base64url");
-  return make("obo", scope, [hash, requireText(tenant, "tenant").toLowerCase()], undefined);
+  const asked = `${requireText(tenant, "tenant").toLowerCase()}\n${requireText(assertion, "oboAssertion")}`;
+  return make("obo", scope, [createHash("sha256").update(asked).digest("base64url")], undefined);
 }
 
 /**
