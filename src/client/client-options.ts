@@ -60,6 +60,9 @@ function namesOf<O>(names: Readonly<Record<keyof O, true>>): ReadonlySet<string>
 /** What is left of `<tenant id>`, `{tenant}` or an environment variable that is not set. */
 const PLACEHOLDER = /[<>{}]|\/(undefined|null)(\/|$)/;
 
+/** `<client secret>`, as the README's settings have it. */
+const UNFILLED = /^<.*>$/;
+
 type WithDefaults<O> = O & { readonly role: ClientRole } & SharedDefaults;
 
 interface SharedDefaults {
@@ -132,6 +135,7 @@ function checkAuth(auth: Auth | undefined): asserts auth is Auth {
   if (typeof auth?.clientId !== "string" || auth.clientId === "") {
     throw new OptionsError("auth.clientId", "is missing");
   }
+  if (UNFILLED.test(auth.clientId)) throw new OptionsError("auth.clientId", "is still a placeholder");
   checkTexts(auth.clientCapabilities, "auth.clientCapabilities");
   checkTexts(auth.knownAuthorities, "auth.knownAuthorities");
   // MSAL takes a name that is there for a value, also where it is undefined, and crashes at the first call.
@@ -167,7 +171,10 @@ function checkCredential(auth: Auth): void {
     throw new OptionsError("auth", `has more than one credential: ${given.join(", ")}; leave one`);
   }
   const { clientSecret, clientCertificate, clientAssertion } = auth;
-  if (clientSecret) checkIsText(clientSecret, "auth.clientSecret");
+  if (clientSecret) {
+    checkIsText(clientSecret, "auth.clientSecret");
+    if (UNFILLED.test(clientSecret)) throw new OptionsError("auth.clientSecret", "is still a placeholder");
+  }
   if (clientAssertion && typeof clientAssertion !== "function") {
     checkIsText(clientAssertion, "auth.clientAssertion");
   }

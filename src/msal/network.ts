@@ -1,4 +1,5 @@
 import type { INetworkModule, NetworkRequestOptions, NetworkResponse } from "@azure/msal-node";
+import { LRUCache } from "lru-cache";
 import type { RequestGuard } from "../partitions/lease.ts";
 import type { FailureMemory } from "./failure-memory.ts";
 import type { Runtime } from "../runtime.ts";
@@ -41,7 +42,8 @@ export function createNetworkTrace(): NetworkTrace {
 
 /** Discovery documents change rarely; MSAL itself keeps them for a day. */
 const METADATA_TTL_MS = 24 * 60 * 60 * 1000;
-const METADATA_LIMIT = 256;
+/** As many authorities, e.g. tenants with a host of their own, as an application may serve. */
+const METADATA_LIMIT = 1_000;
 
 /**
  * The network seam shared by all operations of one client: it remembers discovery documents (a client per
@@ -62,7 +64,7 @@ export function createSharedNetwork(
   runtime: Runtime,
   failures: FailureMemory,
 ): SharedNetwork {
-  const metadata = new Map<string, Remembered>();
+  const metadata = new LRUCache<string, Remembered>({ max: METADATA_LIMIT });
 
   function getMetadata<T>(
     url: string,
@@ -72,7 +74,6 @@ export function createSharedNetwork(
     const known = metadata.get(url);
     if (known && known.until > runtime.now()) return known.response as Promise<NetworkResponse<T>>;
     const response = transport.sendGetRequestAsync<T>(url, options, timeout);
-    if (metadata.size >= METADATA_LIMIT) metadata.clear();
     metadata.set(url, { until: runtime.now() + METADATA_TTL_MS, response });
     const forget = (): void => {
       if (metadata.get(url)?.response === response) metadata.delete(url);

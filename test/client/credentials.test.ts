@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
 import { createSigningKey, decodeJwt, signJwt } from "../../src/testing/authority/jwt.ts";
-import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
+import { DEFAULT_CLIENT_IDS, guidFrom } from "../../src/testing/authority/options.ts";
 import { passTime, steerDates } from "../support/dates.ts";
 import { tapNetwork } from "../support/network.ts";
 import { ADA, BEN, READ, createWorld, type Node } from "../support/world.ts";
@@ -115,6 +115,25 @@ test("discovery documents are fetched once for all operations of a client", asyn
   await node.signIn(BEN);
   await node.client.acquireTokenSilent({ account: account!, scopes: READ, forceRefresh: true });
   expect(network.gets).toHaveLength(once);
+});
+
+test("discovery documents of 500 tenants are fetched once each, in however many rounds", async () => {
+  const ids = Array.from({ length: 500 }, (_, at) => guidFrom(`tenant-${at}`));
+  const tenants = Object.fromEntries(ids.map((id, at) => [`tenant-${at}`, id]));
+  const world = createWorld({ tenants, users: [] });
+  const network = tapNetwork(world.authority.networkClient());
+  const { authorityMetadata: _metadata, ...auth } = world.authority.msalAuth(ids[0]!, DEFAULT_CLIENT_IDS.web);
+  const { client } = world.node({}, { auth, system: { networkClient: network } });
+  for (let round = 0; round < 2; round += 1) {
+    for (const id of ids) {
+      await client.acquireTokenByClientCredential({
+        authority: `https://${world.authority.authorityHost}/${id}`,
+        scopes: ["api://notes/.default"],
+        skipCache: true,
+      });
+    }
+  }
+  expect(network.gets).toHaveLength(500);
 });
 
 test("a discovery document that could not be fetched is asked for again", async () => {

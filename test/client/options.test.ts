@@ -105,6 +105,8 @@ test.each<[string, unknown]>([
   ["system", { auth, tokenCache, system: null }],
   ["system.networkClient", { auth, tokenCache, system: { networkClient: {} } }],
   ["telemetry", { auth, tokenCache, telemetry: "app" }],
+  ["auth.clientId", { auth: { ...auth, clientId: "<application (client) id>" }, tokenCache }],
+  ["auth.clientSecret", { auth: { ...auth, clientSecret: "<client secret>" }, tokenCache }],
   ["auth.autority", { auth: { ...auth, autority: `${HOST}/common` }, tokenCache }],
   ["auth.clientID", { auth: { clientID: "a", clientSecret: "b" }, tokenCache }],
   ["auth.clientCapabilites", { auth: { ...auth, clientCapabilites: ["cp1"] }, tokenCache }],
