@@ -1,7 +1,7 @@
 /** Results that wait for the store, kept in sealed files as well, so that a crash does not lose them. */
 import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { renameSync, rmSync, writeSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { blobFromObject } from "../blob/entities.ts";
 import type { Sealer } from "../envelope/sealer.ts";
@@ -105,17 +105,27 @@ function fileName(digest: string): string {
   return `${processName}-${digest}.unsaved`;
 }
 
-/** Whole or not at all, also after a power failure. */
+/** Whole or not at all, also after a power failure, and where the disk is full: then what was there stays. */
 function writeWhole(path: string, bytes: Uint8Array): void {
   const draft = `${path}.draft`;
-  const file = openSync(draft, "w", 0o600);
   try {
-    writeSync(file, bytes);
+    writeDraft(draft, bytes);
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+}
+
+function writeDraft(path: string, bytes: Uint8Array): void {
+  const file = openSync(path, "w", 0o600);
+  try {
+    // Not `writeSync`: on a disk that is nearly full that writes a part, and only its answer tells.
+    writeFileSync(file, bytes);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  renameSync(draft, path);
 }
 
 function leftBehind(folder: string): string[] {

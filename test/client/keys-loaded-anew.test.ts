@@ -195,6 +195,24 @@ test("a row's properties and a sign-in under way ask for their key too", async (
   expect(done.account.username).toBe(ADA);
 });
 
+test.each(["removeAccount", "signOutEverywhere"] as const)(
+  "%s at a process without the key waits, ends the account here at once, and everywhere once the key is there",
+  async (signOut) => {
+    const early = world.node({ keys: ring("b", "a"), coherenceBoundMs: 50 });
+    const { account } = await early.signIn(ADA);
+    let current = ring("a");
+    const late = await follower(() => current);
+    expect(await late.client[signOut](account!)).toEqual({ status: "pending", durable: false });
+    await expect(silently(late, account)).rejects.toMatchObject({ errorCode: "no_tokens_found" });
+    current = ring("b", "a");
+    expect(await late.cache.reloadKeys()).toBe(true);
+    await expect.poll(() => late.cache.unsaved().entries).toBe(0);
+    await expect(silently(world.node({ keys: ring("b", "a") }), account)).rejects.toMatchObject({
+      errorCode: "no_tokens_found",
+    });
+  },
+);
+
 test("a provider that hangs holds up no sign-in and no listing longer than a reading may take", async () => {
   const activity = { onBeforeWrite: () => ({ plan: "gold" }) } as never;
   const early = world.node({ keys: ring("b", "a"), activity });

@@ -5,6 +5,9 @@ import { join } from "node:path";
 import type { AccountInfo } from "@azure/msal-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { accountPartition, oboPartition } from "../../src/partitions/partition.ts";
+import { createSealer } from "../../src/envelope/sealer.ts";
+import { createSpill } from "../../src/partitions/spill.ts";
+import { systemRuntime } from "../../src/runtime.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { ADA, createWorld, READ, testKeys, type Node, type World } from "../support/world.ts";
 
@@ -41,6 +44,30 @@ test("what a process with the same pid has left is taken over, as in a container
   expect(await world.node({ spillFolder: folder }).cache.parts.partitions.drain()).toBe(0);
   expect(readdirSync(folder)).toEqual([]);
 });
+
+test.skipIf(process.platform === "win32")(
+  "what finds no more room on the disk takes nothing away from what was there",
+  () => {
+    const child = join(import.meta.dirname, "children/little-room.ts");
+    // As a disk that is full after a kilobyte: the first write takes what fits, and says so by a number only.
+    const script = `trap '' XFSZ; ulimit -f 1; exec "$0" "$@"`;
+    const { stdout, stderr } = spawnSync("bash", ["-c", script, process.execPath, child, folder], {
+      encoding: "utf8",
+    });
+    expect(stdout, stderr).toBe("spill write EFBIG\n");
+    const adopted: object[] = [];
+    const failures: string[] = [];
+    createSpill({
+      folder,
+      sealer: createSealer(testKeys(), systemRuntime),
+      namespace: "tokenkeep",
+      onFailure: (operation) => void failures.push(operation),
+    }).adopt({ has: () => false, adopt: (_key, entry) => void adopted.push(entry) });
+    expect(failures).toEqual([]);
+    expect(adopted).toMatchObject([{ kind: "stamp", signedOutAtMs: 1 }]);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".draft"))).toEqual([]);
+  },
+);
 
 describe("a result that waits for the store", () => {
   test("survives the process in a sealed file of its owner's, and the next process stores it", async () => {
