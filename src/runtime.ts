@@ -81,6 +81,23 @@ function createUuids(): () => string {
 /** Where the digits of each byte stand; the dashes are between them. */
 const PLACES = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34] as const;
 
+/** Ids and nonces, which are no secrets once they are used; what is longer, e.g. a key, is never pooled. */
+const MAX_POOLED_BYTES = 16;
+const POOL_BYTES = 4_096;
+let pool: Uint8Array = new Uint8Array(0);
+let poolAt = 0;
+
+/** Asking the operating system for 16 bytes costs 1.5 µs, for 4,096 hardly more. No byte is given out twice. */
+function pooledBytes(length: number): Uint8Array {
+  if (poolAt + length > pool.length) {
+    pool = randomFillSync(Buffer.allocUnsafeSlow(POOL_BYTES));
+    poolAt = 0;
+  }
+  const bytes = pool.subarray(poolAt, poolAt + length);
+  poolAt += length;
+  return bytes;
+}
+
 /** The running process: its clocks, its timers (unref'ed) and the operating system's randomness. */
 export const systemRuntime: Runtime = Object.freeze({
   now: () => Date.now(),
@@ -90,7 +107,8 @@ export const systemRuntime: Runtime = Object.freeze({
     return options?.keepAlive ? timer : timer.unref();
   },
   clearTimer: (timer: Timer) => clearTimeout(timer as NodeJS.Timeout),
-  randomBytes: (length: number): Uint8Array => randomBytes(length),
+  randomBytes: (length: number): Uint8Array =>
+    length <= MAX_POOLED_BYTES ? pooledBytes(length) : randomBytes(length),
   uuid: createUuids(),
   jitter: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
 });
@@ -100,7 +118,8 @@ export const processName = `${process.pid}-${Math.round(performance.timeOrigin *
 
 /** An id of 128 random bits, base64url, 22 characters: versions, incarnations, flow ids. Never reused. */
 export function randomId(runtime: Runtime): string {
-  return Buffer.from(runtime.randomBytes(16)).toString("base64url");
+  const bytes = runtime.randomBytes(16);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url");
 }
 
 /** Resolves after `delayMs` of the runtime's time. */

@@ -4,7 +4,8 @@ import { checkLimit, checkTextKey } from "./shared/arguments.ts";
 import { randomId } from "../runtime.ts";
 import type { RedisDriver, RedisReply } from "./redis-client.ts";
 import type { RedisConnection } from "./redis-connection.ts";
-import { headOf, putValue, storedFrom } from "./redis-records.ts";
+import { putValue } from "./redis-records.ts";
+import { headOf, storedFrom } from "./redis-value.ts";
 import { DELETE, INDEX_ADD, INDEX_REMOVE } from "./redis-scripts.ts";
 import type {
   AccountActivityRow,

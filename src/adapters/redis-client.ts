@@ -10,6 +10,8 @@ export interface RedisDriver {
   /** Resolves when commands can be sent for the first time; rejects when the client gives that up for now. */
   started(): Promise<unknown>;
   isReady(): boolean;
+  /** Whether one command may name any keys; on a Cluster they lie on different nodes. */
+  readonly joinsKeys: boolean;
   /**
    * @param key decides which node of a Cluster is asked
    * @param signal withdraws what a client still holds back when its caller gives up

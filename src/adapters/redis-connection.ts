@@ -6,6 +6,10 @@ import type { Script } from "./redis-scripts.ts";
 
 export interface RedisConnection {
   readonly runtime: Runtime;
+  /** What commands go out on, once the first connection has been made and until this is closed. */
+  readonly open: RedisDriver | undefined;
+  /** What a failed command's caller gets to see: retryable, naming the operation and nothing that was sent. */
+  failure(operation: string, error: unknown): Error;
   /** Runs `work`; whatever fails in it becomes a retryable error that names the operation and nothing else. */
   call<R>(operation: string, work: (driver: RedisDriver) => Promise<R>): Promise<R>;
   /** One script on one key's node; by its hash, with its text where the node does not know it. */
@@ -55,29 +59,35 @@ export function createRedisConnection(client: RedisDriver, runtime: Runtime): Re
     if (isClosed) throw new TokenkeepError("ERR_CLOSED", "the store has been closed");
   }
 
+  const current = (): RedisDriver | undefined => (hasStarted && !isClosed ? driver : undefined);
+
+  async function call<R>(operation: string, work: (driver: RedisDriver) => Promise<R>): Promise<R> {
+    try {
+      if (!current()) await ready();
+      return await work(driver);
+    } catch (error) {
+      throw redisFailure(operation, error);
+    }
+  }
+
   return {
     runtime,
-    async call(operation, work) {
-      try {
-        if (!hasStarted || isClosed) await ready();
-        return await work(driver);
-      } catch (error) {
-        throw redisFailure(operation, error);
-      }
+    get open() {
+      return current();
     },
-    async run(on, { text, sha1 }, keys, args, signal) {
+    failure: redisFailure,
+    call,
+    run(on, { text, sha1 }, keys, args, signal) {
       // The wait for the first connection may have been longer than the caller's patience.
       signal?.throwIfAborted();
-      const rest = [String(keys.length), ...keys, ...args];
+      const command = ["EVALSHA", sha1, String(keys.length), ...keys, ...args];
       const [key = ""] = keys;
-      try {
-        return await on.send(key, ["EVALSHA", sha1, ...rest], signal);
-      } catch (error) {
+      return on.send(key, command, signal).catch((error: unknown) => {
         // A server that was restarted or flushed knows no script; nothing has been done then.
         if (!textOf(error).startsWith("NOSCRIPT")) throw error;
         signal?.throwIfAborted();
-        return on.send(key, ["EVAL", text, ...rest], signal);
-      }
+        return on.send(key, ["EVAL", text, ...command.slice(2)], signal);
+      });
     },
     close() {
       isClosed = true;

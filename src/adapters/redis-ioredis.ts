@@ -60,6 +60,7 @@ function singleClients(client: Node): RedisClients {
     driver: {
       started: () => started,
       isReady: () => own.status === "ready",
+      joinsKeys: true,
       send: (_key, args) => send(args),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
@@ -89,6 +90,7 @@ function clusterClients(client: Cluster): RedisClients {
     driver: {
       started: () => started,
       isReady: () => own.status === "ready",
+      joinsKeys: false,
       send: (_key, args) => send(args),
       sendToMasters: async (args) => Promise.all((await masters()).map((ask) => ask(args))),
       masters,

@@ -40,6 +40,12 @@ interface Sentinel extends Omit<Node, "sendCommand" | "duplicate"> {
 /** RESP's type byte of a blob string (`$`): answers come as buffers. */
 const AS_BUFFERS = { typeMapping: { 36: Buffer } };
 
+/**
+ * node-redis 6 gives a command 5 s in which to leave this process, with a timer and an `AbortSignal` each, which cost
+ * as much as all the rest of a reading. Here nothing waits for a connection, and whoever calls has a deadline.
+ */
+const UNTIMED = { ...AS_BUFFERS, timeout: 0 };
+
 /** Offline, a command fails at once: one that is sent later, after its caller gave up, could undo a sign-out. */
 const FAIL_FAST = { disableOfflineQueue: true };
 
@@ -55,10 +61,12 @@ function singleClients(client: Node): RedisClients {
   function driver(): RedisDriver {
     const own = opened(client.duplicate(FAIL_FAST));
     const send = (args: readonly RedisArgument[]): Promise<RedisReply> =>
-      own.client.sendCommand(args, AS_BUFFERS);
+      own.client.sendCommand(args, UNTIMED);
     return {
       ...lifecycle(own),
-      send: (_key, args, signal) => own.client.sendCommand(args, answeredTo(signal)),
+      joinsKeys: true,
+      send: (_key, args, signal) =>
+        own.client.sendCommand(args, signal ? { ...UNTIMED, abortSignal: signal } : UNTIMED),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
     };
@@ -89,7 +97,9 @@ function clusterClients(client: Cluster): RedisClients {
       );
     return {
       ...lifecycle(own),
-      send: (key, args, signal) => cluster.sendCommand(key, false, args, answeredTo(signal)),
+      joinsKeys: false,
+      send: (key, args, signal) =>
+        cluster.sendCommand(key, false, args, signal ? { ...UNTIMED, abortSignal: signal } : UNTIMED),
       sendToMasters: async (args) => Promise.all((await masters()).map((send) => send(args))),
       masters,
     };
@@ -116,6 +126,7 @@ function sentinelClients(client: Sentinel): RedisClients {
       own.client.sendCommand(false, args, answeredTo(signal));
     return {
       ...lifecycle(own),
+      joinsKeys: true,
       send: (_key, args, signal) => send(args, signal),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
@@ -138,6 +149,7 @@ function renewable(make: () => RedisDriver): RedisDriver {
   return {
     started: () => current.started(),
     isReady: () => current.isReady(),
+    joinsKeys: current.joinsKeys,
     send: (key, args, signal) => current.send(key, args, signal),
     sendToMasters: (args) => current.sendToMasters(args),
     masters: () => current.masters(),

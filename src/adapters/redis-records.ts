@@ -1,22 +1,22 @@
 /** Records: one key each, whose value begins with its version. */
-import { OptionsError } from "../errors.ts";
 import { checkTextKey, expiryAt } from "./shared/arguments.ts";
 import type { RedisReply } from "./redis-client.ts";
 import type { RedisConnection } from "./redis-connection.ts";
+import { redisReads } from "./redis-reads.ts";
 import { DELETE, GET_UNLESS, PUT, TOUCH } from "./redis-scripts.ts";
-import type { BlobStore, PutResult, Stored, Version } from "../store/blob-store.ts";
-
-const MAX_VERSION_BYTES = 255;
-const NOTHING = Buffer.alloc(0);
+import { headOf, storedFrom, valueOf } from "./redis-value.ts";
+import type { BlobStore, PutResult, Version } from "../store/blob-store.ts";
 
 /** The {@link BlobStore} part. A read, a write and a conflict with what is there are one round trip each. */
 export function redisRecords(
   connection: RedisConnection,
 ): Pick<BlobStore, "get" | "put" | "touch" | "delete"> {
   const { call, run } = connection;
+  const read = redisReads(connection);
   return {
-    get: (key, { unlessVersion, withExpiry = false } = {}) =>
-      call("get", async (driver) => {
+    get: (key, { unlessVersion, withExpiry = false } = {}) => {
+      if (unlessVersion === undefined && !withExpiry) return read(key);
+      return call("get", async (driver) => {
         checkTextKey("key", key);
         const reply =
           unlessVersion === undefined
@@ -28,7 +28,8 @@ export function redisRecords(
         // Asked for afterwards: a renewal in between counts.
         const leftMs = Number(await driver.send(key, ["PTTL", key]));
         return leftMs < 0 ? stored : { ...stored, expiresAtMs: connection.runtime.now() + leftMs };
-      }),
+      });
+    },
     put: (key, bytes, { version, ifVersion, ttlMs, signal }) =>
       call("put", (driver) => {
         checkTextKey("key", key);
@@ -63,29 +64,12 @@ export async function putValue(
   key: string,
   { bytes, version, ifVersion, ttl, signal }: Write,
 ): Promise<PutResult> {
-  const expected = ifVersion === null ? NOTHING : headOf(ifVersion);
-  const value = Buffer.concat([headOf(version), bytes]);
+  const expected = ifVersion === null ? "" : headOf(ifVersion);
+  const value = valueOf(version, bytes);
   const reply = await run(driver, PUT, [key], [expected, value, ttl], signal);
   if (reply === 1) return { stored: true };
   const current = storedFrom(Array.isArray(reply) ? (reply as readonly RedisReply[])[0] : undefined);
   return current === undefined ? { stored: false } : { stored: false, current };
-}
-
-/** @throws if it is not a value of this adapter's */
-export function storedFrom(reply: RedisReply): Stored | undefined {
-  if (reply === null || reply === undefined) return undefined;
-  if (!Buffer.isBuffer(reply)) throw new Error("the client answered with something else than bytes");
-  const length = reply[0] ?? 0;
-  if (length === 0 || reply.length <= length) throw new Error("another program wrote under this key");
-  return { version: reply.toString("utf8", 1, 1 + length), bytes: reply.subarray(1 + length) };
-}
-
-export function headOf(version: Version): Buffer {
-  const text = Buffer.from(version, "utf8");
-  if (text.length < 1 || text.length > MAX_VERSION_BYTES) {
-    throw new OptionsError("version", `must have 1 to ${MAX_VERSION_BYTES} bytes`);
-  }
-  return Buffer.concat([Buffer.of(text.length), text]);
 }
 
 /** The server counts from when it gets the command. */

@@ -18,8 +18,13 @@ export interface Breaker {
   allows(): boolean;
   /** Settles, always well, when the call that tries has ended; `undefined`: none is under way. */
   trial(): Promise<void> | undefined;
-  /** Makes a call that {@link allows} has let through, and settles as it does. */
-  run<R>(work: () => Promise<R>): Promise<R>;
+  /** Makes a call as the one that tries, and settles as it does. Only where {@link isClosed} is false. */
+  tryOnce<R>(work: () => Promise<R>): Promise<R>;
+  /** All is well: calls are made without asking, and what becomes of them is told here. */
+  readonly isClosed: boolean;
+  succeeded(): void;
+  /** Resolves when it has been taken into account. */
+  failed(error: unknown): Promise<void>;
   /** Ends a pause: the next call tries. */
   endPause(): void;
   /** What the backend failed with last. */
@@ -59,18 +64,18 @@ export function createBreaker(
       return policy.state === CircuitState.Open && runtime.monotonicNow() >= triesFrom;
     },
     trial: () => trial,
-    async run(work) {
-      if (policy.state !== CircuitState.Closed) return tryOnce(work);
-      // While all is well only failures take the way through the policy, which costs more than the call it guards.
-      try {
-        const answer = await work();
-        if (failures.state !== 0 && policy.state === CircuitState.Closed) failures.success();
-        return answer;
-      } catch (error) {
-        // One that began before the breaker opened says nothing about the trial that is under way.
-        if (policy.state === CircuitState.Closed) await policy.execute(() => Promise.reject(error as Error));
-        throw error;
-      }
+    tryOnce,
+    get isClosed() {
+      return policy.state === CircuitState.Closed;
+    },
+    // While all is well only failures take the way through the policy, which costs more than the call it guards.
+    succeeded() {
+      if (failures.state !== 0 && policy.state === CircuitState.Closed) failures.success();
+    },
+    async failed(error) {
+      // One that began before the breaker opened says nothing about the trial that is under way.
+      if (policy.state !== CircuitState.Closed) return;
+      await policy.execute(() => Promise.reject(error as Error)).catch(() => undefined);
     },
     endPause() {
       triesFrom = 0;

@@ -4,7 +4,8 @@ import type { Runtime, Timer } from "../runtime.ts";
 export interface Deadlines {
   /**
    * Settles as `work` does, or rejects with what `timeIsUp` makes when its time is up. A later answer is dropped,
-   * unless `late` wants it. A store that throws instead of rejecting is one that rejects.
+   * unless `late` wants it. A store that throws instead of rejecting is one that rejects. One promise a call: this is
+   * on the way of each.
    */
   run<R>(call: Call<R>): Promise<R>;
   /** Calls that have neither been answered nor given up. */
@@ -21,6 +22,10 @@ export interface Call<R> {
   readonly timeIsUp: () => unknown;
   /** Told of an answer that came after its time. */
   readonly late?: ((answer: R) => void) | undefined;
+  /** What is made of an answer that came in time; to throw is to fail. */
+  readonly answered?: ((answer: R) => R) | undefined;
+  /** What the caller gets in the place of a failure, also of one of time. Default: the failure. */
+  readonly failed?: ((error: unknown) => Promise<R>) | undefined;
 }
 
 interface Waiting {
@@ -82,35 +87,36 @@ export function createDeadlines(runtime: Runtime): Deadlines {
       timer = undefined;
       firesAt = Number.POSITIVE_INFINITY;
     },
-    run: ({ budgetMs, dueAt, work, timeIsUp, late }) =>
-      new Promise((resolve, reject) => {
+    run: <R>({ budgetMs, dueAt, work, timeIsUp, late, answered, failed }: Call<R>) =>
+      new Promise<R>((resolve, reject) => {
         let isOver = false;
+        const fail = (error: unknown): void => (failed ? resolve(failed(error)) : reject(error as Error));
         const call: Waiting = {
           dueAt,
           giveUp() {
             isOver = true;
-            reject(timeIsUp() as Error);
+            fail(timeIsUp());
           },
         };
         const queue = enqueue(budgetMs, call);
-        let outcome: ReturnType<typeof work>;
-        try {
-          outcome = work();
-        } catch (error) {
+        const onAnswer = (answer: R): void => {
+          if (isOver) return late?.(answer);
           queue.delete(call);
-          throw error;
+          try {
+            resolve(answered ? answered(answer) : answer);
+          } catch (error) {
+            fail(error);
+          }
+        };
+        const onFailure = (error: unknown): void => {
+          queue.delete(call);
+          if (!isOver) fail(error);
+        };
+        try {
+          work().then(onAnswer, onFailure);
+        } catch (error) {
+          onFailure(error);
         }
-        outcome.then(
-          (answer) => {
-            queue.delete(call);
-            if (isOver) late?.(answer);
-            else resolve(answer);
-          },
-          (error: unknown) => {
-            queue.delete(call);
-            reject(error as Error);
-          },
-        );
       }),
   };
 }

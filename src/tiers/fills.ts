@@ -6,8 +6,9 @@ export interface FillToken {
 }
 
 export interface Fills {
-  /** Runs `work` with a token of its own, for as long as it lasts. */
-  withToken<R>(key: string, work: (token: FillToken) => Promise<R>): Promise<R>;
+  /** Work under `key` begins; {@link end} must follow. */
+  begin(key: string): FillToken;
+  end(key: string, token: FillToken): void;
   /** Spoils everything under way for a key, but what `except` belongs to. */
   spoil(key: string, except?: FillToken): void;
   /** Keys with work under way. */
@@ -20,16 +21,17 @@ export function createFills(): Fills {
     get size() {
       return inFlight.size;
     },
-    async withToken(key, work) {
+    begin(key) {
       const token: FillToken = { spoiled: false };
-      const tokens = inFlight.get(key) ?? new Set<FillToken>();
-      inFlight.set(key, tokens.add(token));
-      try {
-        return await work(token);
-      } finally {
-        tokens.delete(token);
-        if (tokens.size === 0) inFlight.delete(key);
-      }
+      const tokens = inFlight.get(key);
+      if (tokens) tokens.add(token);
+      else inFlight.set(key, new Set([token]));
+      return token;
+    },
+    end(key, token) {
+      const tokens = inFlight.get(key);
+      tokens?.delete(token);
+      if (tokens?.size === 0) inFlight.delete(key);
     },
     spoil(key, except) {
       for (const token of inFlight.get(key) ?? []) if (token !== except) token.spoiled = true;

@@ -31,14 +31,18 @@ interface GetHow {
 
 export function createRecordCalls(store: BlobStore, calls: StoreCalls): RecordCalls {
   function get(key: string, how: GetHow): Promise<Stored | "unchanged" | undefined> {
-    const { unlessVersion, withExpiry, ...call } = how;
-    const options = {
-      ...(unlessVersion !== undefined && { unlessVersion }),
-      ...(withExpiry !== undefined && { withExpiry }),
-    };
-    const ask = async (): Promise<Stored | "unchanged" | undefined> =>
-      checkedAnswer(await store.get(key, options), unlessVersion);
-    return calls.run("reads", "get", ask, call);
+    const { unlessVersion, withExpiry } = how;
+    const options =
+      unlessVersion === undefined && withExpiry === undefined
+        ? PLAIN
+        : {
+            ...(unlessVersion !== undefined && { unlessVersion }),
+            ...(withExpiry !== undefined && { withExpiry }),
+          };
+    return calls.run<Answer>("reads", "get", () => store.get(key, options), {
+      ...how,
+      answered: unlessVersion === undefined ? checkedRecord : checkedAnswer,
+    });
   }
 
   async function current(key: string): Promise<Stored | undefined> {
@@ -68,10 +72,17 @@ export function createRecordCalls(store: BlobStore, calls: StoreCalls): RecordCa
   };
 }
 
+type Answer = Stored | "unchanged" | undefined;
+
+const PLAIN = Object.freeze({});
+
+function checkedAnswer(answer: Answer): Answer {
+  return answer === "unchanged" ? answer : checkedRecord(answer);
+}
+
 /** A stranger's adapter may answer anything; what is neither a record nor a miss is a failure, not a miss. */
-function checkedAnswer(answer: unknown, unlessVersion: string | undefined): Stored | "unchanged" | undefined {
+function checkedRecord(answer: unknown): Stored | undefined {
   if (answer === undefined || answer === null) return undefined;
-  if (answer === "unchanged" && unlessVersion !== undefined) return answer;
   const { bytes, version } = answer as Partial<Stored>;
   if (bytes instanceof Uint8Array && typeof version === "string") return answer as Stored;
   throw new TypeError("the store answered something that is neither a record nor a miss");

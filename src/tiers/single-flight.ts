@@ -18,12 +18,15 @@ export function createSingleFlight(): SingleFlight {
     const running = flights.get(key);
     if (running) return running as Promise<V>;
     groups.set(group, flights);
-    const flight = work().finally(() => {
+    const flight = work();
+    flights.set(key, flight);
+    const land = (): void => {
       flights.delete(key);
       // A detached map is no longer the one in `groups`, and must not take its successor with it.
       if (flights.size === 0 && groups.get(group) === flights) groups.delete(group);
-    });
-    flights.set(key, flight);
+    };
+    // First in line: whoever is told of the outcome finds that nothing is under way any more.
+    flight.then(land, land);
     return flight;
   }
 

@@ -46,8 +46,6 @@ export interface StoreCallsOptions {
   readonly onBreaker?: ((calls: CallGroup, state: BreakerState) => void) | undefined;
 }
 
-const STEP_MS = 25;
-
 export interface CallOptions<R> {
   /** Default: that of the group. */
   readonly budgetMs?: number;
@@ -55,6 +53,8 @@ export interface CallOptions<R> {
   readonly isPatient?: boolean;
   /** Told of an answer that came after its time. */
   readonly late?: (answer: R) => void;
+  /** What is made of an answer; to throw is to say that the store has failed. */
+  readonly answered?: (answer: R) => R;
 }
 
 export interface StoreCalls {
@@ -93,12 +93,12 @@ export function createStoreCalls(options: StoreCallsOptions): StoreCalls {
     return groups[group].allows() ? undefined : groups[group];
   }
 
-  async function admitted(group: CallGroup, until: number, isPatient: boolean): Promise<void> {
+  async function admitted({ group, dueAt, isPatient }: Admission): Promise<void> {
     for (;;) {
       const breaker = closedTo(group);
       if (!breaker) return;
       const trial = breaker.trial();
-      const leftMs = until - runtime.monotonicNow();
+      const leftMs = dueAt - runtime.monotonicNow();
       if (!isPatient || !trial || leftMs <= 0) throw refused(name, breaker);
       await waitFor(trial, leftMs);
     }
@@ -111,34 +111,50 @@ export function createStoreCalls(options: StoreCallsOptions): StoreCalls {
       .catch(() => undefined);
   }
 
-  /** One try. @throws {TokenkeepError} */
-  async function attempt<R>(call: Attempt<R>): Promise<R> {
-    const { group, operation, budget, left, dueAt, work, late } = call;
-    const timeIsUp = (): TokenkeepError => tookTooLong(name, operation, budget);
-    const once = (): Promise<R> => deadlines.run({ budgetMs: left, dueAt, work, timeIsUp, late });
-    return groups ? groups[group].run(once) : once();
+  /** One try. While all is well it costs one promise, with its budget and its breaker. */
+  function attempt<R>(call: StoreCall<R>, leftMs: number, mayRetry: boolean): Promise<R> {
+    const { group, operation, budgetMs, dueAt, work, answered, late } = call;
+    const breaker = groups ? groups[group] : undefined;
+    const timeIsUp = (): TokenkeepError => tookTooLong(name, operation, budgetMs);
+    const timed = { budgetMs: leftMs, dueAt, work, timeIsUp, late };
+    if (breaker && !breaker.isClosed) {
+      const once = (): Promise<R> => deadlines.run({ ...timed, answered });
+      return breaker.tryOnce(once).catch((error: unknown) => afterFailure(call, error, mayRetry));
+    }
+    return deadlines.run({
+      ...timed,
+      answered(answer) {
+        const accepted = answered ? answered(answer) : answer;
+        breaker?.succeeded();
+        return accepted;
+      },
+      async failed(error) {
+        await breaker?.failed(error);
+        return afterFailure(call, error, mayRetry);
+      },
+    });
+  }
+
+  /** @throws {TokenkeepError} unless it is tried once more, and well */
+  async function afterFailure<R>(call: StoreCall<R>, error: unknown, mayRetry: boolean): Promise<R> {
+    const failure = storeFailure(name, call.operation, error);
+    const again = options.onFailure(call.operation, failure);
+    if (!again || !mayRetry || runtime.monotonicNow() >= call.dueAt) throw failure;
+    return attemptOnceAdmitted(call, false);
+  }
+
+  async function attemptOnceAdmitted<R>(call: StoreCall<R>, mayRetry: boolean): Promise<R> {
+    if (closedTo(call.group)) await admitted(call);
+    return attempt(call, rounded(call.dueAt - runtime.monotonicNow()), mayRetry);
   }
 
   return {
     budgets,
-    async run(group, operation, work, { budgetMs, isPatient = true, late } = {}) {
-      const budget = rounded(budgetMs ?? (group === "reads" ? budgets.read : budgets.write));
-      const dueAt = runtime.monotonicNow() + budget;
-      let left = budget;
-      for (let mayRetry = true; ; mayRetry = false) {
-        if (closedTo(group)) {
-          await admitted(group, dueAt, isPatient);
-          left = rounded(dueAt - runtime.monotonicNow());
-        }
-        try {
-          return await attempt({ group, operation, budget, left, dueAt, work, late });
-        } catch (error) {
-          const failure = storeFailure(name, operation, error);
-          const again = options.onFailure(operation, failure);
-          left = rounded(dueAt - runtime.monotonicNow());
-          if (!again || !mayRetry || runtime.monotonicNow() >= dueAt) throw failure;
-        }
-      }
+    run(group, operation, work, { budgetMs: wantedMs, isPatient = true, late, answered } = {}) {
+      const budgetMs = rounded(wantedMs ?? (group === "reads" ? budgets.read : budgets.write));
+      const dueAt = runtime.monotonicNow() + budgetMs;
+      const call = { group, operation, budgetMs, dueAt, work, isPatient, late, answered };
+      return closedTo(group) ? attemptOnceAdmitted(call, true) : attempt(call, budgetMs, true);
     },
     waitFor,
     endPause() {
@@ -150,19 +166,26 @@ export function createStoreCalls(options: StoreCallsOptions): StoreCalls {
   };
 }
 
+const STEP_MS = 25;
+
 /** What is left of a budget, in steps: each budget has a queue of its own. */
 function rounded(ms: number): number {
   return ms < 2 * STEP_MS ? Math.max(1, Math.round(ms)) : Math.round(ms / STEP_MS) * STEP_MS;
 }
 
-interface Attempt<R> {
+/** What decides whether a call is made. */
+interface Admission {
   readonly group: CallGroup;
-  readonly operation: StoreOperation;
-  readonly budget: number;
-  readonly left: number;
   readonly dueAt: number;
+  readonly isPatient: boolean;
+}
+
+interface StoreCall<R> extends Admission {
+  readonly operation: StoreOperation;
+  readonly budgetMs: number;
   readonly work: () => Promise<R>;
   readonly late: ((answer: R) => void) | undefined;
+  readonly answered: ((answer: R) => R) | undefined;
 }
 
 function tookTooLong(store: string, operation: StoreOperation, budget: number): TokenkeepError {

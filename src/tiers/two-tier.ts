@@ -33,7 +33,7 @@ interface LoadOptions {
   /** Default: that of every reading. */
   readonly budgetMs?: number;
   /** Default: only where memory has nothing to answer with instead. */
-  readonly isPatient?: boolean;
+  readonly isPatient?: boolean | undefined;
 }
 
 /** L1 in this process, L2 in a store. */
@@ -67,7 +67,6 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
 
   /** Waits for the counter where that alone would make the copy trusted, but not for all of a reading's budget. */
   async function trustedAfterRenewal(key: string): Promise<L1Entry<V> | undefined> {
-    if (l1?.peek(key)?.counter === undefined) return undefined;
     await calls.waitFor(lease.renew(), calls.budgets.read / 2);
     return trusted(key);
   }
@@ -125,37 +124,35 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     // Whoever insists on the store's word waits while somebody tries whether it is back.
     if (fresh) return load(key, { isPatient: true });
     const entry = trusted(key);
-    return entry ? Promise.resolve(entry) : readPastTrust(key);
+    if (entry) return Promise.resolve(entry);
+    return l1?.peek(key)?.counter === undefined ? loadShared(key, calls.budgets.read) : readPastTrust(key);
   }
 
   async function readPastTrust(key: string): Promise<Read<V> | undefined> {
     const startedAt = runtime.monotonicNow();
     const entry = await trustedAfterRenewal(key);
     if (entry) return entry;
-    const spentMs = runtime.monotonicNow() - startedAt;
-    return loads.run(key, key, () => load(key, { budgetMs: calls.budgets.read - spentMs }));
+    return loadShared(key, calls.budgets.read - (runtime.monotonicNow() - startedAt));
+  }
+
+  function loadShared(key: string, budgetMs: number): Promise<Read<V> | undefined> {
+    return loads.run(key, key, () => load(key, { budgetMs }));
   }
 
   /** What was removed or replaced while it was on its way is out of date: it is read again, not handed out. */
   async function load(key: string, how: LoadOptions): Promise<Read<V> | undefined> {
-    const until = runtime.monotonicNow() + (how.budgetMs ?? calls.budgets.read);
+    let { budgetMs = calls.budgets.read } = how;
+    const until = runtime.monotonicNow() + budgetMs;
     for (let attempt = 1; ; attempt++) {
-      const { found, overtaken } = await loadOnce(key, {
-        ...how,
-        budgetMs: until - runtime.monotonicNow(),
-      });
-      if (!overtaken || attempt === MAX_LOADS) return found;
+      const token = fills.begin(key);
+      try {
+        const found = await loadWith(token, key, { budgetMs, isPatient: how.isPatient });
+        if (!token.spoiled || attempt === MAX_LOADS) return found;
+      } finally {
+        fills.end(key, token);
+      }
+      budgetMs = until - runtime.monotonicNow();
     }
-  }
-
-  async function loadOnce(
-    key: string,
-    how: LoadOptions,
-  ): Promise<{ readonly found: Read<V> | undefined; readonly overtaken: boolean }> {
-    return fills.withToken(key, async (token) => ({
-      found: await loadWith(token, key, how),
-      overtaken: token.spoiled,
-    }));
   }
 
   async function loadWith(token: FillToken, key: string, how: LoadOptions): Promise<Read<V> | undefined> {
@@ -209,9 +206,12 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     const value = held && codec.reconcile ? codec.reconcile(key, held.value, decoded) : decoded;
     const { version } = stored;
     const keep = retain.afterLoad(key, value, stored);
-    const entry = entryOf(value, version, { sent, keep, weight: weighEntry(key, stored.bytes.length) });
-    fillLoaded(token, key, entry);
-    if (sent.at.wallMs >= keep.renewFromMs) retain.renew(key, entry);
+    const isDue = sent.at.wallMs >= keep.renewFromMs;
+    if (l1 || isDue) {
+      const entry = entryOf(value, version, { sent, keep, weight: weighEntry(key, stored.bytes.length) });
+      fillLoaded(token, key, entry);
+      if (isDue) retain.renew(key, entry);
+    }
     return { value, version, level: "L2" };
   }
 
@@ -231,30 +231,44 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
 
   // --- writing ---
 
-  function put(key: string, value: V, how: TierPutOptions): Promise<TierPutResult<V>> {
-    return fills.withToken(key, async (token): Promise<TierPutResult<V>> => {
-      const bytes = codec.encode(key, value);
-      const version = randomId(runtime);
-      const sent = sending();
-      const { current, uncertain } = await records.put(key, bytes, { ...how, version });
-      if (current?.version === version) {
-        // Whatever began before this write may carry what it replaced.
-        fills.spoil(key, token);
-        const keep = retain.afterPut(key, value, how.ttlMs);
-        // Spoiled: another write may have landed after ours, so what L1 holds may be the older of the two.
-        if (token.spoiled) l1?.delete(key);
-        else l1?.set(key, entryOf(value, version, { sent, keep, weight: weighEntry(key, bytes.length) }));
-        return { stored: true, version };
-      }
-      const held = l1?.peek(key);
-      l1?.delete(key);
-      const doubt = uncertain ? { uncertain } : {};
-      if (!current) return { stored: false, current: undefined, ...doubt };
-      const opened = decodedWithin(key, current.bytes, calls.budgets.read);
-      const decoded = opened instanceof Promise ? await opened : opened;
-      const found = accept(token, key, { stored: current, decoded }, { sent, held });
-      return { stored: false, current: found, ...doubt };
-    });
+  async function put(key: string, value: V, how: TierPutOptions): Promise<TierPutResult<V>> {
+    const token = fills.begin(key);
+    try {
+      return await putWith(token, key, value, how);
+    } finally {
+      fills.end(key, token);
+    }
+  }
+
+  async function putWith(
+    token: FillToken,
+    key: string,
+    value: V,
+    how: TierPutOptions,
+  ): Promise<TierPutResult<V>> {
+    const bytes = codec.encode(key, value);
+    const version = randomId(runtime);
+    const sent = sending();
+    const { ifVersion, ttlMs } = how;
+    const { current, uncertain } = await records.put(key, bytes, { ifVersion, ttlMs, version });
+    if (current?.version === version) {
+      // Whatever began before this write may carry what it replaced.
+      fills.spoil(key, token);
+      if (!l1) return { stored: true, version };
+      const keep = retain.afterPut(key, value, ttlMs);
+      // Spoiled: another write may have landed after ours, so what L1 holds may be the older of the two.
+      if (token.spoiled) l1.delete(key);
+      else l1.set(key, entryOf(value, version, { sent, keep, weight: weighEntry(key, bytes.length) }));
+      return { stored: true, version };
+    }
+    const held = l1?.peek(key);
+    l1?.delete(key);
+    const doubt = uncertain ? { uncertain } : {};
+    if (!current) return { stored: false, current: undefined, ...doubt };
+    const opened = decodedWithin(key, current.bytes, calls.budgets.read);
+    const decoded = opened instanceof Promise ? await opened : opened;
+    const found = accept(token, key, { stored: current, decoded }, { sent, held });
+    return { stored: false, current: found, ...doubt };
   }
 
   async function remove(key: string, ifVersion: Version): Promise<boolean> {

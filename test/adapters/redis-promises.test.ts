@@ -84,6 +84,46 @@ describe.skipIf(!redisProgram)("Redis store", () => {
       expect(lost).toMatchObject({ stored: false, current: { bytes } });
     });
 
+    test("readings that begin together are one command for each 32, and everybody gets what lies under his key", async () => {
+      const keys = Array.from({ length: 70 }, (_, index) => `key-${index}`);
+      for (const key of keys.slice(1)) {
+        await store.put(key, Buffer.from(key), { version: fresh(), ifVersion: null, ...HOUR });
+      }
+      let stored: Awaited<ReturnType<RedisStore["get"]>>[] = [];
+      const together = await commands(async () => {
+        stored = await Promise.all(keys.map((key) => store.get(key)));
+      });
+      expect(together).toEqual({ mget: 3 });
+      const texts = stored.map((one) => (one && one !== "unchanged" ? String(one.bytes) : one));
+      expect(texts).toEqual([undefined, ...keys.slice(1)]);
+    });
+
+    test("one of several readings that finds what another program wrote fails alone", async () => {
+      await store.put("key", bytes, { version: fresh(), ifVersion: null, ...HOUR });
+      await admin.set("foreign", "");
+      const [good, bad] = await Promise.allSettled([store.get("key"), store.get("foreign")]);
+      expect(good).toMatchObject({ status: "fulfilled", value: { bytes } });
+      expect(bad).toMatchObject({ status: "rejected", reason: { code: "ERR_STORE_UNAVAILABLE" } });
+    });
+
+    test("a user who may not read several keys by one command reads them one by one", async () => {
+      await admin.sendCommand(["ACL", "SETUSER", "lean", "on", ">pw", "~*", "&*", "+@all", "-mget"]);
+      const lean = make({ port: server.port, username: "lean", password: "pw" });
+      const one = redisStore({ client: lean.client });
+      await one.put("key", bytes, { version: fresh(), ifVersion: null, ...HOUR });
+      for (const refused of [1, 0]) {
+        const found = await commands(async () => {
+          expect(await Promise.all([one.get("key"), one.get("absent")])).toMatchObject([
+            { bytes },
+            undefined,
+          ]);
+        });
+        expect(found).toEqual({ get: 2, ...(refused && { mget: 0 }) });
+      }
+      await one.close();
+      lean.dispose();
+    });
+
     test("a page of activity costs its rows and one look into the index, whatever there is beside it", async () => {
       for (let count = 0; count < 30; count += 1) {
         const row = activityRow({ accountKey: `n:${String(count).padStart(3, "0")}` });
