@@ -18,11 +18,10 @@ import type { PartitionRecord } from "./partitions/record.ts";
 import { createSpill, type Spill } from "./partitions/spill.ts";
 import type { Runtime } from "./runtime.ts";
 import type { AccountActivityStore } from "./store/account-activity-store.ts";
-import type { RefreshLease } from "./store/refresh-lease.ts";
 import type { Store } from "./store/store.ts";
 import type { Emit } from "./telemetry/emitter.ts";
 import type { BreakerState } from "./tiers/breaker.ts";
-import { guardActivity, guardLease } from "./tiers/guarded.ts";
+import { guardActivity, guardLease, type GuardedLease } from "./tiers/guarded.ts";
 import { defaultL1MaxBytes } from "./tiers/l1.ts";
 import { createOneTier } from "./tiers/one-tier.ts";
 import { purgeExpired } from "./tiers/purge.ts";
@@ -43,7 +42,7 @@ export interface CacheParts {
   /** Whether anybody listens. */
   readonly isObserved: boolean;
   /** Lets one process renew at a time; absent where the store cannot, or the application does not want it. */
-  readonly lease: RefreshLease | undefined;
+  readonly lease: GuardedLease | undefined;
   readonly keptLeases: KeptLeases;
   readonly refreshTokens: RefreshTokenMode;
   /** What the identity provider has refused of late, to any client of this cache. */

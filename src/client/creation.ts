@@ -59,7 +59,7 @@ async function redeemOnce<R>(context: ClientContext, codeHash: string, redeem: (
   const { lease, namespace, runtime, emit } = context.parts;
   try {
     const owner = randomId(runtime);
-    const claiming = lease?.acquire(`${namespace}:code:${codeHash}`, { owner, ttlMs: CODE_CLAIM_MS });
+    const claiming = lease?.claim(`${namespace}:code:${codeHash}`, { owner, ttlMs: CODE_CLAIM_MS });
     const claim = claiming && (await leaseAnswer(runtime, claiming));
     if (claim && !claim.held) throw new TokenkeepError("ERR_CODE_REDEEMED", CODE_REDEEMED);
   } catch (error) {

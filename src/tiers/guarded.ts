@@ -6,10 +6,18 @@ import type { StoreCalls } from "./store-calls.ts";
 /** A page of everybody's rows may have to be searched for; one account's are found by its id, while a user waits. */
 const LIST_BUDGET_MS = 15_000;
 
+/** A lease under budgets and breaker. */
+export interface GuardedLease extends RefreshLease {
+  /** Acquires what is kept until its time is up, and is never released: also where the answer came too late. */
+  readonly claim: RefreshLease["acquire"];
+}
+
 /** Leases wait as long as writes do. One that is granted after its caller has given up is given back. */
-export function guardLease(lease: RefreshLease, calls: StoreCalls): RefreshLease {
+export function guardLease(lease: RefreshLease, calls: StoreCalls): GuardedLease {
   const budgetMs = calls.budgets.write;
   return {
+    claim: (key, options) =>
+      calls.run("reads", "lease acquire", () => lease.acquire(key, options), { budgetMs }),
     acquire: (key, options) =>
       calls.run("reads", "lease acquire", () => lease.acquire(key, options), {
         budgetMs,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { chaosStore } from "../support/chaos.ts";
 import { collect } from "../support/collect.ts";
 import { tapNetwork } from "../support/network.ts";
+import { settle } from "../support/settle.ts";
 import { ADA, READ, REDIRECT_URI, createWorld, type Node, type World } from "../support/world.ts";
 
 async function codeFor(world: World, node: Node, user = ADA): Promise<string> {
@@ -11,6 +12,21 @@ async function codeFor(world: World, node: Node, user = ADA): Promise<string> {
 }
 
 describe("a code", () => {
+  test("whose claim was answered too late is redeemed all the same, and still by nobody else", async () => {
+    const world = createWorld();
+    const link = chaosStore(world.store);
+    const node = world.node({ store: link, storeBudgetMs: { read: 50, write: 50 } });
+    const request = { code: await codeFor(world, node), scopes: READ, redirectUri: REDIRECT_URI };
+    const claim = link.holdAfter("lease");
+    await node.client.acquireTokenByCode(request);
+    claim.open();
+    await settle();
+    await expect(world.node().client.acquireTokenByCode(request)).rejects.toMatchObject({
+      code: "ERR_CODE_REDEEMED",
+    });
+    expect(world.authority.count({ outcome: "invalid_grant" })).toBe(0);
+  });
+
   test("handed in several times at once is redeemed once, and all get the answer", async () => {
     const world = createWorld();
     const node = world.node();
