@@ -5,10 +5,10 @@ import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
 import { chaosStore } from "../support/chaos.ts";
 import { collect } from "../support/collect.ts";
 import { dateRuntime } from "../support/date-runtime.ts";
-import { MINUTE_MS, passTime, steerDates } from "../support/dates.ts";
+import { HOUR_MS, MINUTE_MS, passTime, steerDates } from "../support/dates.ts";
 import { tapNetwork } from "../support/network.ts";
 import { settle } from "../support/settle.ts";
-import { ADA, READ, createWorld, type Node, type World } from "../support/world.ts";
+import { ADA, BEN, READ, createWorld, type Node, type World } from "../support/world.ts";
 
 steerDates();
 
@@ -150,6 +150,32 @@ describe.each(WAYS)("%s, past its refresh-on", (way) => {
     await settle();
     expect(setting.calls()).toBe(0);
   });
+});
+
+test("users who come all at once are renewed one after another, within a second", async () => {
+  const delays: number[] = [];
+  let drawn = 0;
+  const world = createWorld({ lifetimes: { refreshInSeconds: 600 } });
+  const node = world.node({
+    coherenceBoundMs: HOUR_MS,
+    runtime: {
+      ...dateRuntime(),
+      jitter: () => (drawn += 0.25) % 1,
+      setTimer(work, ms) {
+        // Long ones are budgets of calls.
+        if (ms <= 1_000) delays.push(ms);
+        return systemRuntime.setTimer(work, ms);
+      },
+    },
+  });
+  const accounts = [(await node.signIn(ADA)).account!, (await node.signIn(BEN)).account!];
+  passTime(11 * MINUTE_MS);
+  delays.length = 0;
+  for (const account of accounts) await node.client.acquireTokenSilent({ account, scopes: READ });
+  const [first, second] = delays;
+  expect(delays).toHaveLength(2);
+  expect(first).not.toBe(second);
+  await node.cache.close();
 });
 
 test("a user who has signed out meanwhile is not renewed", async () => {
