@@ -67,8 +67,8 @@ export function shared<F extends CachedFlow, R extends TokenResult | null>(
 ): Promise<R> {
   const { partitions, runtime } = context.parts;
   const result = ownResult<R>(runtime, flow.search.correlationId);
-  // A web app and a worker of one process record different activity, so they do not share; they lease together.
-  const name = `${context.role} ${requestName(flow)}`;
+  // Clients of one process with other settings (secret, tenants, role) do not share; they lease together.
+  const name = `${context.settingsName} ${requestName(flow)}`;
   const flight = partitions.flights.run(partitions.key(flow.partition), name, async () => {
     const kept = own();
     return { result: await work(kept), cacheMs: kept.cacheMs };

@@ -1,4 +1,5 @@
 /** What the flows of a client work with, made from its options. */
+import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { ClientRole } from "../activity/row.ts";
 import { acquisitionError } from "../msal/acquisition-error.ts";
@@ -7,6 +8,7 @@ import { runOperation } from "../msal/operation.ts";
 import type { AuthorizationUrlRequest, Configuration, MsalClient } from "../msal/types.ts";
 import { createLeases, type Leases } from "../partitions/lease.ts";
 import type { CacheParts } from "../cache-parts.ts";
+import type { Runtime } from "../runtime.ts";
 import type { TokenCache } from "../token-cache.ts";
 import { createAuthorityReader, createUserPartitions, type ClientContext } from "./context.ts";
 import { createEarlyRefreshes } from "./early-refresh.ts";
@@ -35,6 +37,7 @@ export function createClientContext<C extends MsalClient>(
   const { parts } = tokenCache;
   const userPartitions = createUserPartitions(auth.clientId);
   const context: ClientContext<C> = {
+    settingsName: settingsName(resolved, parts.runtime),
     parts,
     auth,
     authority: createAuthorityReader(auth, system?.protocolMode),
@@ -51,6 +54,15 @@ export function createClientContext<C extends MsalClient>(
   };
   context.authority({});
   return context;
+}
+
+/** Who made a client for each request has many of one name. Two functions are never known to say the same. */
+function settingsName({ auth, role, serveNearExpiry, tenants }: ResolvedClient, runtime: Runtime): string {
+  const { clientSecret, clientCertificate, clientAssertion, clientCapabilities } = auth;
+  const served = typeof tenants === "function" ? runtime.uuid() : tenants;
+  const credentials = [clientSecret, clientCertificate, clientAssertion];
+  const settings = JSON.stringify([role, serveNearExpiry, served, credentials, clientCapabilities]);
+  return createHash("sha256").update(settings).digest("base64url");
 }
 
 function createClientLeases(parts: CacheParts, requestTimeoutMs: number): Leases {

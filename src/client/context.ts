@@ -23,6 +23,8 @@ import type { TenantGate } from "./tenants.ts";
 
 /** What every flow of one client works with. */
 export interface ClientContext<C extends MsalClient = MsalClient> {
+  /** The same for clients of one cache that answer alike: their callers may share an answer. */
+  readonly settingsName: string;
   readonly parts: CacheParts;
   readonly auth: Configuration["auth"];
   /** Reads an authority; remembered, because every request names one. */

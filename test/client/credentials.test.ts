@@ -1,5 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import {
+  createConfidentialClient,
+  type ConfidentialClient,
+  type ConfidentialClientOptions,
+} from "../../src/client/confidential-client.ts";
 import { createSigningKey, decodeJwt, signJwt } from "../../src/testing/authority/jwt.ts";
 import { DEFAULT_CLIENT_IDS, guidFrom } from "../../src/testing/authority/options.ts";
 import { passTime, steerDates } from "../support/dates.ts";
@@ -149,4 +154,30 @@ test("a discovery document that could not be fetched is asked for again", async 
   await expect(node.signIn(ADA)).rejects.toMatchObject({ name: expect.stringContaining("Error") as string });
   network.sendGetRequestAsync = get;
   await node.signIn(ADA);
+});
+
+describe("a client whose settings are others than those of another client of the cache", () => {
+  const { msalAuth } = createWorld().authority;
+  const auth = msalAuth("contoso", DEFAULT_CLIENT_IDS.web);
+
+  test.each<[string, Partial<ConfidentialClientOptions>]>([
+    ["a secret that was replaced", { auth: { ...auth, clientSecret: "the one before" } }],
+    ["no tenant that it serves", { tenants: [] }],
+    ["a function that serves no tenant", { tenants: () => false }],
+  ])("does not fail with it, also at the same moment: %s", async (_what, others) => {
+    const world = createWorld();
+    const node = world.node();
+    const { account } = await node.signIn(ADA);
+    const clientWith = (more: Partial<ConfidentialClientOptions>): ConfidentialClient =>
+      createConfidentialClient({
+        auth,
+        system: { networkClient: world.authority.networkClient() },
+        tokenCache: node.cache,
+        ...more,
+      });
+    const clients = [clientWith(others), clientWith({})];
+    const asked = { account: account!, scopes: ["api://tasks/read"] };
+    const [, outcome] = await Promise.allSettled(clients.map((client) => client.acquireTokenSilent(asked)));
+    expect(outcome).toMatchObject({ value: { metadata: { tokenSource: "identity-provider" } } });
+  });
 });
