@@ -3,7 +3,7 @@ import { OptionsError, TokenkeepError } from "../errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import type { Emit } from "../telemetry/emitter.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { checkedRing } from "./reloading-keys.ts";
+import { checkedRing, LOAD_BUDGET_MS } from "./reloading-keys.ts";
 import type { ReloadingKeys } from "./reloading-keys.ts";
 import { callProvider } from "./wrapper-calls.ts";
 import type { GraceProblem } from "./wrapped-keys.ts";
@@ -27,7 +27,6 @@ export interface LiveKeyRing extends KeyRing {
   close(): void;
 }
 
-const LOAD_BUDGET_MS = 30_000;
 /** So many loads for the sake of unknown ids at once … */
 const ASKS_AT_ONCE = 4;
 /** … and one more after each such time: anybody who can write to the store can make up ids. */

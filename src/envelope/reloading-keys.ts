@@ -1,13 +1,17 @@
 /** Key rings that a running process gets anew, so that a rotation needs no restart. */
 import { checkOptionNames, checkedPositive, MAX_TIMER_MS } from "../checks.ts";
 import { OptionsError } from "../errors.ts";
+import { systemRuntime } from "../runtime.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { keysFromFile } from "./providers.ts";
 import type { LoadOptions } from "./wrapped-keys.ts";
+import { callProvider } from "./wrapper-calls.ts";
 
 const KNOWN_OPTIONS = new Set(["load", "everyMs"]);
 const KNOWN_FILE_OPTIONS = new Set(["everyMs"]);
 const DEFAULT_EVERY_MS = 60_000;
+/** How long a load is waited for. */
+export const LOAD_BUDGET_MS = 30_000;
 
 /** What {@link reloadingKeys} is made from. A `KeySource`, e.g. of `keysFromWrapped`, fits. */
 export interface ReloadingKeysOptions {
@@ -35,8 +39,8 @@ export interface ReloadingKeys {
 }
 
 /**
- * Loads keys for the first time, and again while a cache uses them. Throws what that first load throws: a
- * process without keys does not start.
+ * Loads keys for the first time, and again while a cache uses them. Throws what that first load throws, and
+ * retryable `ERR_KEYS_UNAVAILABLE` where it does not end: a process without keys does not start.
  */
 export async function reloadingKeys(options: ReloadingKeysOptions): Promise<ReloadingKeys> {
   checkOptionNames(options, KNOWN_OPTIONS, "reloadingKeys");
@@ -45,7 +49,25 @@ export async function reloadingKeys(options: ReloadingKeysOptions): Promise<Relo
   const everyMs = checkedEvery(options.everyMs);
   // Called as a method: a source may be an object of somebody's own.
   const loadAgain = (how: LoadOptions): KeyRing | Promise<KeyRing> => options.load(how);
-  return Object.freeze({ ring: checkedRing(await loadAgain({}), "load"), load: loadAgain, everyMs });
+  return Object.freeze({
+    ring: checkedRing(await loadedAtStart(loadAgain), "load"),
+    load: loadAgain,
+    everyMs,
+  });
+}
+
+/** What it throws is the caller's own, and is told as it is. */
+async function loadedAtStart(load: ReloadingKeys["load"]): Promise<KeyRing> {
+  const calls = { wrapper: { name: "reload" }, budgetMs: LOAD_BUDGET_MS, runtime: systemRuntime };
+  const loaded = await callProvider(calls, "loading the keys", async () => {
+    try {
+      return { ring: await load({}) };
+    } catch (error) {
+      return { error };
+    }
+  });
+  if ("error" in loaded) throw loaded.error;
+  return loaded.ring;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { createKeyRing, type KeyRing } from "../../src/envelope/key-ring.ts";
 import { createLiveRing, type LiveKeyRing } from "../../src/envelope/live-ring.ts";
@@ -7,6 +7,7 @@ import { createSealer } from "../../src/envelope/sealer.ts";
 import { OptionsError, type TokenkeepError } from "../../src/errors.ts";
 import type { TokenkeepEvent } from "../../src/telemetry/events.ts";
 import { fakeRuntime, type FakeRuntime } from "../adapters/fake-runtime.ts";
+import { errorOf } from "../support/error-of.ts";
 import { CONTEXT, KEY_ONE, KEY_TWO } from "./support.ts";
 
 const TEXT = Buffer.from("a refresh token");
@@ -148,6 +149,18 @@ describe("a load that is no good", () => {
     expect(await first).toBe("ERR_KEYS_UNAVAILABLE");
     kept.brings = () => ring("b", "a");
     expect(await kept.live.reload()).toBe(true);
+  });
+
+  test("that never ends is waited for no longer at the start", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const starting = errorOf(reloadingKeys({ load: () => new Promise<KeyRing>(() => undefined) }));
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect(await starting).toMatchObject({ code: "ERR_KEYS_UNAVAILABLE", retryable: true });
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("at the start is an error of the start", async () => {
