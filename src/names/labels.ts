@@ -51,7 +51,8 @@ export interface Moved {
 
 export function movedMark({ expiresAtMs, version = "", bytes }: Moved): Buffer {
   const head = Buffer.alloc(9);
-  head.writeBigUInt64BE(BigInt(Math.ceil(expiresAtMs)));
+  // What is kept for ever has a time that does not fit.
+  head.writeBigUInt64BE(BigInt(Math.min(Math.ceil(expiresAtMs), Number.MAX_SAFE_INTEGER)));
   head.writeUInt8(Buffer.byteLength(version), 8);
   return Buffer.concat([MOVED, head, Buffer.from(version), bytes]);
 }

@@ -9,7 +9,7 @@ import type { Store } from "../../src/store/store.ts";
 import type { TokenkeepEvent } from "../../src/telemetry/events.ts";
 import { fakeRuntime } from "../adapters/fake-runtime.ts";
 import { chaosStore } from "../support/chaos.ts";
-import { ADA, BEN, createWorld, testKeys } from "../support/world.ts";
+import { ADA, BEN, READ, createWorld, testKeys } from "../support/world.ts";
 
 const bytesOf = (key: Uint8Array) => nameKeyObject(key, "key");
 const [one, two] = [bytesOf(new Uint8Array(32).fill(1)), bytesOf(new Uint8Array(32).fill(2))];
@@ -135,4 +135,17 @@ test("an account whose row moves while accounts are listed is listed once", asyn
     await mover.signIn(username);
   }
   expect(seen.toSorted()).toEqual([ADA, BEN]);
+});
+
+test("a record that is kept for ever moves like any other", async () => {
+  const world = createWorld();
+  const ever = { retention: { userTtlMs: Number.MAX_VALUE } };
+  const [old, fresh] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
+  const { account } = await world.node({ ...ever, names: { key: old } }).signIn(ADA);
+  const request = { account: account!, scopes: READ };
+  const mover = world.node({ ...ever, names: { key: fresh, previous: old } });
+  const renewed = await mover.client.acquireTokenSilent({ ...request, forceRefresh: true });
+  expect(renewed.metadata.saved).toBe(true);
+  const after = world.node({ ...ever, names: { key: fresh } });
+  expect((await after.client.acquireTokenSilent(request)).metadata.tokenSource).toBe("cache");
 });
