@@ -135,6 +135,19 @@ describe("somebody who writes to the store without a key", () => {
     expect(await outcome(world.node(), account)).toBe(undefined);
   });
 
+  test("or that claim to be of a newer release; a sign-in does not replace those, and waits", async () => {
+    const world = createWorld();
+    const account = (await world.node().signIn(ADA)).account;
+    const [record] = await copyOf(world);
+    await plant(world, record!.name, Buffer.from("TKE\xff", "latin1"));
+    expect(await outcome(world.node(), account)).toBe("ERR_RECORD_UNSUPPORTED");
+    const node = world.node();
+    expect((await node.signIn(ADA)).metadata.saved).toBe(false);
+    await plant(world, record!.name, record!.stored.bytes);
+    expect(await node.cache.close()).toEqual({ lost: 0 });
+    expect(await outcome(world.node(), account)).toBe(undefined);
+  });
+
   test("cannot take a removal marker to another user: a marker is bound to its partition like any record", async () => {
     const world = createWorld();
     const node = world.node();
