@@ -2,8 +2,8 @@
 import { randomId } from "../runtime.ts";
 import { createListeners } from "./shared/listeners.ts";
 import type { RedisReply, RedisSubscriber } from "./redis-client.ts";
-import type { RedisConnection } from "./redis-connection.ts";
-import { PUBLISH } from "./redis-scripts.ts";
+import { isFull, type RedisConnection } from "./redis-connection.ts";
+import { PUBLISH, PUBLISH_WHEN_FULL } from "./redis-scripts.ts";
 import type { Backplane, BackplaneMessage } from "../store/backplane.ts";
 
 export interface RedisBackplane {
@@ -58,8 +58,14 @@ export function redisBackplane(
         }),
       publish: (message) =>
         call("publish", async (driver) => {
-          const text = JSON.stringify([message.key, message.version]);
-          await run(driver, PUBLISH, [key], [randomId(runtime), key, text]);
+          const args = [randomId(runtime), key, JSON.stringify([message.key, message.version])];
+          try {
+            await run(driver, PUBLISH, [key], args);
+          } catch (error) {
+            if (!isFull(error)) throw error;
+            // The others' copies of what was removed are trusted for as long as the counter stays.
+            await run(driver, PUBLISH_WHEN_FULL, [key], args).catch(() => Promise.reject(error as Error));
+          }
         }),
       subscribe(listener) {
         isWanted = true;

@@ -21,7 +21,7 @@ export interface RedisDriver {
   sendToMasters(args: readonly RedisArgument[]): Promise<readonly RedisReply[]>;
   /** One function that sends to each master: for commands that page through one node. */
   masters(): Promise<readonly ((args: readonly RedisArgument[]) => Promise<RedisReply>)[]>;
-  /** Takes a new connection for one that does not answer any more. Absent: the client sees to that by itself. */
+  /** Takes a new connection for one that leads nowhere any more. Absent: the client sees to that by itself. */
   reconnect?(): void;
   /** Closes only what was made here. */
   close(): void;

@@ -98,26 +98,36 @@ export function createRedisConnection(client: RedisDriver, runtime: Runtime): Re
 }
 
 /**
- * Sends as the client does, and sees to it that a connection which is silent is given up: of what is under way one
- * command at a time is looked at, when the next one is sent.
+ * Sends as the client does, and has it connect anew where its connection leads nowhere: to a server that is silent (of
+ * what is under way one command at a time is looked at, when the next one is sent), or to one that a failover has made a
+ * replica, while its name leads to the new master by now.
  */
 function watched(client: RedisDriver, runtime: Runtime, onReconnect: () => void): RedisDriver["send"] {
-  if (!client.reconnect) return client.send;
   let sentAt: number | undefined;
+  let reconnectedAt = Number.NEGATIVE_INFINITY;
   const answered = (): void => {
     sentAt = undefined;
   };
+
+  function reconnect(): void {
+    sentAt = undefined;
+    const nowMs = runtime.monotonicNow();
+    // Where the name itself is a replica's, readers are not disturbed at every write.
+    if (!client.reconnect || nowMs - reconnectedAt < SILENT_MS) return;
+    reconnectedAt = nowMs;
+    onReconnect();
+    client.reconnect();
+  }
+
   return (key, args, signal) => {
-    if (sentAt !== undefined && runtime.monotonicNow() - sentAt > SILENT_MS) {
-      sentAt = undefined;
-      onReconnect();
-      client.reconnect?.();
-    }
+    if (sentAt !== undefined && runtime.monotonicNow() - sentAt > SILENT_MS) reconnect();
     const reply = client.send(key, args, signal);
-    if (sentAt === undefined) {
-      sentAt = runtime.monotonicNow();
-      reply.then(answered, answered);
-    }
+    const isWatched = sentAt === undefined;
+    sentAt ??= runtime.monotonicNow();
+    reply.then(isWatched ? answered : undefined, (error: unknown) => {
+      if (isWatched) answered();
+      if (textOf(error).startsWith("READONLY")) reconnect();
+    });
     return reply;
   };
 }
@@ -141,12 +151,17 @@ const REASONS: Readonly<Record<string, string>> = {
   TRYAGAIN: "slots are being moved",
 };
 
+/** Whether `maxmemory` is reached, and nothing was written. */
+export function isFull(error: unknown): boolean {
+  return textOf(error).startsWith("OOM");
+}
+
 /** The client's own error may hold the command it was for, so it is not kept as the cause. */
 function redisFailure(operation: string, error: unknown): Error {
   if (error instanceof OptionsError || error instanceof TokenkeepError) return error;
   const word = /^[A-Z]+/.exec(textOf(error))?.[0] ?? "";
   const options = { cause: plain(error), retryable: true };
-  if (word === "OOM") {
+  if (isFull(error)) {
     return new TokenkeepError(
       "ERR_STORE_FULL",
       `store redis: ${operation} failed, its memory is full`,

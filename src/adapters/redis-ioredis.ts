@@ -12,7 +12,7 @@ interface Node {
   once(event: string, listener: (error?: unknown) => void): void;
   off(event: string, listener: (error?: unknown) => void): void;
   connect(): Promise<unknown>;
-  disconnect(): void;
+  disconnect(reconnect?: boolean): void;
 }
 
 interface Cluster extends Omit<Node, "duplicate"> {
@@ -46,14 +46,8 @@ export function ioredisClients(client: unknown): RedisClients {
   return hasMethods(client, ["nodes"]) ? clusterClients(client as Cluster) : singleClients(client as Node);
 }
 
-/** ioredis gives up a connection on which commands wait and nothing comes, once it is told how long that may be. */
-function withSilence(options: object): object {
-  const { socketTimeout = SILENT_MS } = options as { socketTimeout?: number };
-  return { socketTimeout };
-}
-
 function singleClients(client: Node): RedisClients {
-  const own = client.duplicate({ ...FAIL_FAST, ...OWN_NAMES, ...withSilence(client.options) });
+  const own = client.duplicate({ ...FAIL_FAST, ...OWN_NAMES });
   const started = whenReady(own);
   const send = sendTo(own);
   return {
@@ -64,6 +58,7 @@ function singleClients(client: Node): RedisClients {
       send: (_key, args) => send(args),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
+      reconnect: () => own.disconnect(true),
       close: () => own.disconnect(),
     },
     subscriber: () => subscriberOf(client.duplicate({ ...OWN_NAMES, ...PATIENT, autoResubscribe: true })),
@@ -81,7 +76,8 @@ function singleClients(client: Node): RedisClients {
 }
 
 function clusterClients(client: Cluster): RedisClients {
-  const own = failingFast(client, withSilence);
+  // A node on which commands wait and nothing comes is connected to anew.
+  const own = failingFast(client, { socketTimeout: SILENT_MS });
   const started = whenMastersReady(own);
   const send = sendTo(own);
   const masters = (): Promise<((args: readonly RedisArgument[]) => Promise<RedisReply>)[]> =>
@@ -119,7 +115,8 @@ function clusterClients(client: Cluster): RedisClients {
   };
 }
 
-function failingFast(client: Cluster, more: (options: object) => object = () => ({})): Cluster {
+/** @param nodes of its nodes, unless the caller's client says otherwise */
+function failingFast(client: Cluster, nodes: object = {}): Cluster {
   const { redisOptions = {} } = client.options as { redisOptions?: object };
   return client.duplicate([], {
     enableOfflineQueue: false,
@@ -131,7 +128,7 @@ function failingFast(client: Cluster, more: (options: object) => object = () => 
     // A replica may be behind the conflict that was just reported.
     scaleReads: "master",
     ...OWN_NAMES,
-    redisOptions: { ...redisOptions, ...FAIL_FAST, ...OWN_NAMES, ...more(redisOptions) },
+    redisOptions: { ...nodes, ...redisOptions, ...FAIL_FAST, ...OWN_NAMES },
   });
 }
 

@@ -58,10 +58,15 @@ export const RELEASE = script(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])`);
 
-/** KEYS counter; ARGV new value, channel, message. The value is random: a counter that went back repeats none. */
-export const PUBLISH = script(`
+const TELL = `
 redis.call('SET', KEYS[1], ARGV[1])
-return redis.call('PUBLISH', ARGV[2], ARGV[3])`);
+return redis.call('PUBLISH', ARGV[2], ARGV[3])`;
+
+/** KEYS counter; ARGV new value, channel, message. The value is random: a counter that went back repeats none. */
+export const PUBLISH = script(TELL);
+
+/** The same beyond `maxmemory`: the counter takes no more room than before. From Redis 7 on. */
+export const PUBLISH_WHEN_FULL = script(`#!lua flags=allow-oom${TELL}`);
 
 /** KEYS sorted set, marks; ARGV account key, mark. The index knows of a row before the row is there. */
 export const INDEX_ADD = script(`

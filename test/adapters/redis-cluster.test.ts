@@ -80,4 +80,98 @@ describe.skipIf(!redisProgram)("Redis Cluster", () => {
       owned.dispose();
     }
   });
+
+  /** Moves a slot from its master to another one, and stops at each step to see. */
+  async function moveSlot(key: string, then: (step: string) => Promise<void>): Promise<void> {
+    const from = await cluster.masterOf(key);
+    const owners = await Promise.all(
+      ["a", "b", "c", "d", "e", "f", "g"].map((name) => cluster.masterOf(name)),
+    );
+    const to = owners.find((owner) => owner !== from)!;
+    const [source, target] = await Promise.all([from, to].map(({ url }) => createClient({ url }).connect()));
+    try {
+      const ids = await Promise.all([source!, target!].map((node) => node.sendCommand(["CLUSTER", "MYID"])));
+      const [sourceId = "", targetId = ""] = ids as unknown as string[];
+      const slot = `${Number(await source!.sendCommand(["CLUSTER", "KEYSLOT", key]))}`;
+      await target!.sendCommand(["CLUSTER", "SETSLOT", slot, "IMPORTING", sourceId]);
+      await source!.sendCommand(["CLUSTER", "SETSLOT", slot, "MIGRATING", targetId]);
+      await then("is on its way");
+      const where = ["127.0.0.1", `${to.port}`];
+      await source!.sendCommand(["MIGRATE", ...where, key, "0", "5000"]);
+      await then("has its key at the new master");
+      for (const node of [target!, source!])
+        await node.sendCommand(["CLUSTER", "SETSLOT", slot, "NODE", targetId]);
+      await then("has moved");
+    } finally {
+      source!.destroy();
+      target!.destroy();
+    }
+  }
+
+  test.each([
+    ["node-redis", nodeRedisCluster],
+    ["ioredis", ioRedisCluster],
+  ])(
+    "by %s, records are read and replaced at each step of their slot's move to another master",
+    async (name, make) => {
+      await flush();
+      const owned = make(cluster.ports);
+      const store = redisStore({ client: owned.client });
+      const key = `moving by ${name}`;
+      const how = { ttlMs: 600_000 };
+      try {
+        let version = "v0";
+        expect(await store.put(key, Buffer.from("0"), { version, ifVersion: null, ...how })).toEqual({
+          stored: true,
+        });
+        await moveSlot(key, async (step) => {
+          const next = `${version}.`;
+          const [bytes, stale] = [Buffer.from(step), Buffer.from("stale")];
+          expect(await store.put(key, bytes, { version: next, ifVersion: version, ...how }), step).toEqual({
+            stored: true,
+          });
+          const lost = await store.put(key, stale, { version: "lost", ifVersion: version, ...how });
+          expect(lost, step).toMatchObject({ stored: false, current: { version: next, bytes } });
+          expect(await store.get(key), step).toMatchObject({ version: next, bytes });
+          expect(await store.get(key, { unlessVersion: next }), step).toBe("unchanged");
+          version = next;
+        });
+      } finally {
+        await store.close();
+        owned.dispose();
+      }
+    },
+  );
+
+  test.each([
+    ["node-redis", nodeRedisCluster],
+    ["ioredis", ioRedisCluster],
+  ])(
+    "by %s, a key with braces or of any script is one key, and found by the other client",
+    async (_name, make) => {
+      await flush();
+      const [owned, other] = [make(cluster.ports), nodeRedisCluster(cluster.ports)];
+      const [store, second] = [redisStore({ client: owned.client }), redisStore({ client: other.client })];
+      try {
+        for (const key of ["{", "}{", "{}", "{}a", "a{b}c", "a{b}d", "{{a}}", "ключ{ж}", "鍵", "🔑{🔑}"]) {
+          const bytes = Buffer.from(key);
+          const put = await store.put(key, bytes, { version: key, ifVersion: null, ttlMs: 600_000 });
+          expect(put, key).toEqual({ stored: true });
+          expect(await second.get(key), key).toMatchObject({ version: key, bytes });
+          const lease = { owner: "me", ttlMs: 60_000 };
+          expect(await store.lease.acquire(key, lease), key).toEqual({ held: true });
+          expect(await second.lease.acquire(key, { ...lease, owner: "you" }), key).toMatchObject({
+            held: false,
+          });
+          await store.activity.put(activityRow({ accountKey: key }), { revision: "r", ifRevision: null });
+          expect(await second.activity.get(key), key).toMatchObject({ row: { accountKey: key } });
+        }
+        expect((await second.activity.list({ limit: 100 })).rows).toHaveLength(10);
+      } finally {
+        await store.close();
+        await second.close();
+        owned.dispose();
+      }
+    },
+  );
 });

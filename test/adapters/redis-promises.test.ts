@@ -260,6 +260,49 @@ describe.skipIf(!redisProgram)("Redis store", () => {
       }
     });
 
+    test("a removal is told, and the counter moves, also while the server's memory is full", async () => {
+      const heard: string[] = [];
+      store.backplane.subscribe(({ key }) => void heard.push(key));
+      const tell = async (key: string): Promise<void> => {
+        await store.backplane.publish({ key, version: fresh() });
+      };
+      await expect.poll(async () => (await tell("before"), heard.includes("before"))).toBe(true);
+      const before = await store.backplane.changeCounter();
+      await admin.configSet("maxmemory", "1");
+      try {
+        const put = store.put("key", bytes, { version: fresh(), ifVersion: null, ...HOUR });
+        await expect(put).rejects.toMatchObject({ code: "ERR_STORE_FULL" });
+        await tell("full");
+      } finally {
+        await admin.configSet("maxmemory", "0");
+      }
+      expect(await store.backplane.changeCounter()).not.toBe(before);
+      await expect.poll(() => heard).toContain("full");
+    });
+
+    test("an address that leads to a replica after a failover is connected to anew, and leads to the new master", async () => {
+      const promoted = await startRedis();
+      const moving = await startFaultProxy(server.port);
+      const client = make({ port: moving.port });
+      const moved = redisStore({ client: client.client });
+      const write = (key: string): Promise<unknown> =>
+        moved.put(key, bytes, { version: fresh(), ifVersion: null, ...HOUR });
+      try {
+        await write("before");
+        await admin.sendCommand(["REPLICAOF", "127.0.0.1", `${promoted.port}`]);
+        moving.redirect(promoted.port);
+        await expect(write("during")).rejects.toThrow(/this node is a replica/);
+        const isWritten = (): Promise<unknown> => write("after").catch(() => undefined);
+        await expect.poll(isWritten, { timeout: 10_000 }).toEqual({ stored: true });
+      } finally {
+        await admin.sendCommand(["REPLICAOF", "NO", "ONE"]);
+        await moved.close();
+        client.dispose();
+        await moving.close();
+        await promoted.stop();
+      }
+    });
+
     test("closing ends the store's own connections and leaves the caller's client alone", async () => {
       const connected = async (): Promise<number> =>
         Number((await admin.info("clients")).match(/connected_clients:(\d+)/)?.[1]);

@@ -23,6 +23,8 @@ export interface FaultProxy {
   heal(): void;
   /** The connections there are stay silent for ever, as behind a firewall that has forgotten them; new ones are well. */
   forget(): void;
+  /** New connections lead to another port, as a name does that was given another address. */
+  redirect(target: number): void;
   /** Cuts every connection now. */
   cutAll(): void;
   /** Connections there are. */
@@ -39,9 +41,10 @@ interface Link {
   forgotten: boolean;
 }
 
-/** @param target where bytes go: a port on loopback */
-export async function startFaultProxy(target: number): Promise<FaultProxy> {
+/** @param firstTarget where bytes go: a port on loopback */
+export async function startFaultProxy(firstTarget: number): Promise<FaultProxy> {
   const links = new Set<Link>();
+  let target = firstTarget;
   let fault: Fault = { kind: "none" };
   let bytesLeft = 0;
   let received = 0;
@@ -113,6 +116,9 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
     forget() {
       fault = { kind: "none" };
       for (const link of links) link.forgotten = true;
+    },
+    redirect(next) {
+      target = next;
     },
     cutAll,
     connections: () => links.size,
