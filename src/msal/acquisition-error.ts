@@ -113,12 +113,15 @@ export function acquisitionError(
     reason: failure.reason,
     scopes: Object.freeze([...(request.scopes ?? [])]),
   });
-  for (const [name, value] of [
-    ["claims", failure.claims],
-    ["account", request.account],
-  ] as const) {
-    Object.defineProperty(made, name, { value, enumerable: false });
-  }
+  hide(made, "claims", failure.claims);
+  hide(made, "account", request.account);
+  // A log shows the cause too.
+  if ("claims" in error) hide(error, "claims", error.claims);
   added.add(made);
   return made;
+}
+
+/** Readable, and in no log: neither `console.log` nor JSON shows it. */
+function hide(error: Error, name: string, value: unknown): void {
+  Object.defineProperty(error, name, { value, enumerable: false, configurable: true });
 }
