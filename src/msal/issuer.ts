@@ -80,6 +80,15 @@ function givenUrl({ authority, azureCloudOptions }: AuthorityOptions): URL {
   try {
     return new URL(text);
   } catch {
-    throw new OptionsError("auth.authority", "is not a URL");
+    if (text !== authority) {
+      throw new OptionsError(
+        "azureCloudOptions.azureCloudInstance",
+        "is none of MSAL's `AzureCloudInstance`",
+      );
+    }
+    throw new OptionsError(
+      "authority",
+      "is not a URL, as https://login.microsoftonline.com/contoso.com is one",
+    );
   }
 }

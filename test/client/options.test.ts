@@ -105,6 +105,13 @@ test.each<[string, unknown]>([
   ["system", { auth, tokenCache, system: null }],
   ["system.networkClient", { auth, tokenCache, system: { networkClient: {} } }],
   ["telemetry", { auth, tokenCache, telemetry: "app" }],
+  [
+    "azureCloudOptions.azureCloudInstance",
+    {
+      auth: { clientId: "a", clientSecret: "b", azureCloudOptions: { azureCloudInstance: "public" } },
+      tokenCache,
+    },
+  ],
   ["auth.clientId", { auth: { ...auth, clientId: "<application (client) id>" }, tokenCache }],
   ["auth.clientSecret", { auth: { ...auth, clientSecret: "<client secret>" }, tokenCache }],
   ["auth.autority", { auth: { ...auth, autority: `${HOST}/common` }, tokenCache }],
@@ -196,6 +203,8 @@ describe("a call that is wrong names what is", () => {
     ["oboAssertion", () => client.acquireTokenOnBehalfOf({ scopes: [], oboAssertion: "\ud800" })],
     ["oboAssertion", () => client.initiateLongRunningProcessInWebApi({ scopes: [] } as never)],
     ["account", () => client.removeAccount(nothing)],
+    ["authority", () => client.acquireTokenSilent({ account: ACCOUNT, scopes: [], authority: "contoso" })],
+    ["authority", () => client.acquireTokenByClientCredential({ scopes: [], authority: "contoso.com" })],
   ])("%s", async (option, call) => {
     await expect(call()).rejects.toMatchObject({ code: "ERR_OPTION_INVALID", option });
   });
