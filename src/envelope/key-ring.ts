@@ -2,8 +2,7 @@
  * The keys a cache is sealed with. Rotation has two phases: give every process the new key for opening,
  * then make it the sealing key.
  */
-import { createSecretKey } from "node:crypto";
-import type { KeyObject } from "node:crypto";
+import { createSecretKey, KeyObject } from "node:crypto";
 import { types } from "node:util";
 
 import { checkedRuntime, checkOptionNames } from "../checks.ts";
@@ -23,7 +22,7 @@ export interface KeyRing {
   readonly sealingKeyId: string;
   /** All ids, the sealing key's first. */
   readonly keyIds: readonly string[];
-  /** The key with exactly this id. Keys are never tried one after the other. */
+  /** The key with exactly this id, 32 bytes. Keys are never tried one after the other. */
   find(keyId: string): KeyObject | undefined;
 }
 
@@ -98,6 +97,27 @@ export function generateKey(runtime?: Runtime, id?: string): string {
   } finally {
     key.fill(0);
   }
+}
+
+/**
+ * A ring may be of somebody's own making, and a derivation takes any key: with an empty one everybody could open
+ * and make records. Throws {@link OptionsError} named `option`, unless the sealing key and all others that are
+ * there have 32 bytes.
+ */
+export function checkRingKeys(ring: KeyRing, option: string): void {
+  if (ring.find(ring.sealingKeyId) === undefined) {
+    throw new OptionsError(option, "must be a key ring that has its own sealing key");
+  }
+  for (const id of [ring.sealingKeyId, ...(ring.keyIds ?? [])]) {
+    const key: unknown = ring.find(id);
+    if (key !== undefined && !isRingKey(key)) {
+      throw new OptionsError(option, "must be a key ring whose keys are secret KeyObjects of 32 bytes");
+    }
+  }
+}
+
+function isRingKey(key: unknown): boolean {
+  return key instanceof KeyObject && key.type === "secret" && key.symmetricKeySize === KEY_BYTES;
 }
 
 /** An entry and how to call it in an error: an option's path, or its place in a text. */

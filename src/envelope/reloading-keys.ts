@@ -2,6 +2,7 @@
 import { checkOptionNames, checkedPositive, MAX_TIMER_MS } from "../checks.ts";
 import { OptionsError } from "../errors.ts";
 import { systemRuntime } from "../runtime.ts";
+import { checkRingKeys } from "./key-ring.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { keysFromFile } from "./providers.ts";
 import type { LoadOptions } from "./wrapped-keys.ts";
@@ -95,9 +96,7 @@ export function isReloading(keys: unknown): keys is ReloadingKeys {
 /** A ring with its own sealing key. Throws {@link OptionsError}, named `option`. */
 export function checkedRing(ring: unknown, option: string): KeyRing {
   if (!isRing(ring)) throw new OptionsError(option, "must give a key ring");
-  if (ring.find(ring.sealingKeyId) === undefined) {
-    throw new OptionsError(option, "must give a key ring that has its own sealing key");
-  }
+  checkRingKeys(ring, option);
   return ring;
 }
 

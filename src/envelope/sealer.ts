@@ -5,6 +5,7 @@ import type { OpenFailureReason } from "../telemetry/events.ts";
 import { canUnpack, pack, systemZstd, unpack, type Compression, type Zstd } from "./compression.ts";
 import type { SealContext } from "./context.ts";
 import { SALT_BYTES, parseHeader, parsePlain, writePlain } from "./format.ts";
+import { checkRingKeys } from "./key-ring.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { LiveKeyRing } from "./live-ring.ts";
 import { openSuiteOne, sealSuiteOne } from "./suite-one.ts";
@@ -79,9 +80,7 @@ export function createSealer(
       'must be a key ring (createKeyRing, keysFromEnv, keysFromFile), or "unsealed" to keep tokens in clear',
     );
   }
-  if (keys.find(keys.sealingKeyId) === undefined) {
-    throw new OptionsError("keys", "does not have its own sealing key");
-  }
+  checkRingKeys(keys, "keys");
   return ringSealer(keys, runtime, { compression, zstd });
 }
 

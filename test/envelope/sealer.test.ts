@@ -1,9 +1,11 @@
+import { createSecretKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { OptionsError } from "../../src/errors.ts";
 import { createKeyRing } from "../../src/envelope/key-ring.ts";
 import type { KeyRing } from "../../src/envelope/key-ring.ts";
+import { checkedRing } from "../../src/envelope/reloading-keys.ts";
 import { createSealer } from "../../src/envelope/sealer.ts";
 import type { OpenResult, SealContext } from "../../src/envelope/sealer.ts";
 import { systemRuntime } from "../../src/runtime.ts";
@@ -221,6 +223,26 @@ describe("sealed and unsealed", () => {
     const hollow: KeyRing = { sealingKeyId: "one", keyIds: ["one"], find: () => undefined };
     expect(() => createSealer(hollow, systemRuntime)).toThrow(OptionsError);
   });
+});
+
+test.each([
+  ["an empty one, which everybody has", createSecretKey(Buffer.alloc(0))],
+  ["one of 16 bytes", createSecretKey(Buffer.alloc(16, 1))],
+  ["bytes", Buffer.alloc(32, 1) as unknown as KeyObject],
+  ["a text", "a".repeat(32) as unknown as KeyObject],
+  ["a public one", generateKeyPairSync("ed25519").publicKey],
+])("a ring of somebody's own has keys of 32 bytes, and not %s", (_what, wrong) => {
+  const good = createSecretKey(Buffer.alloc(32, 1));
+  const ring = (sealing: KeyObject, opening: KeyObject): KeyRing => ({
+    sealingKeyId: "s",
+    keyIds: ["s", "o"],
+    find: (keyId) => ({ s: sealing, o: opening })[keyId],
+  });
+  expect(createSealer(ring(good, good), systemRuntime).keyId).toBe("s");
+  for (const keys of [ring(wrong, good), ring(good, wrong)]) {
+    expect(() => createSealer(keys, systemRuntime)).toThrow(OptionsError);
+    expect(() => checkedRing(keys, "load")).toThrow(/`load`/);
+  }
 });
 
 describe("open", () => {
