@@ -36,6 +36,18 @@ describe("an assertion", () => {
     expect(results[0]!.metadata).toMatchObject({ tokenSource: "identity-provider", saved: true });
   });
 
+  test("is exchanged once by nodes that are asked at the same moment", async () => {
+    const world = createWorld();
+    const oboAssertion = await assertionOf(world);
+    const results = await Promise.all(
+      [api(world), api(world), api(world)].map((node) =>
+        node.client.acquireTokenOnBehalfOf({ oboAssertion, scopes: SCOPES }),
+      ),
+    );
+    expect(new Set(results.map((result) => result?.accessToken)).size).toBe(1);
+    expect(asked(world)).toBe(1);
+  });
+
   test("is a hit in memory afterwards, without the store", async () => {
     const world = createWorld();
     const link = chaosStore(world.store);
