@@ -116,16 +116,24 @@ function namedLease(lease: RefreshLease, { current, other, moves }: Namings): Re
   };
   return {
     async acquire(key, options) {
-      const taken: string[] = [];
-      for (const name of namesOf(key)) {
-        const result = await lease.acquire(name, options);
-        if (!result.held) {
-          for (const held of taken) await lease.release(held, options);
+      const asked: string[] = [];
+      const giveBack = async (): Promise<void> => {
+        for (const name of asked) await lease.release(name, options).catch(() => undefined);
+      };
+      try {
+        for (const name of namesOf(key)) {
+          // An answer that is lost may have been a yes.
+          asked.push(name);
+          const result = await lease.acquire(name, options);
+          if (result.held) continue;
+          await giveBack();
           return result;
         }
-        taken.push(name);
+        return { held: true };
+      } catch (error) {
+        await giveBack();
+        throw error;
       }
-      return { held: true };
     },
     async renew(key, options) {
       const renewed: boolean[] = [];
