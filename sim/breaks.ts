@@ -255,8 +255,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "tiers/two-tier.ts",
-        find: "if (!isBefore(clock, entry.trustedUntil) && !lease.covers(entry.counter, clock)) return undefined;",
-        replace: "void isBefore;",
+        find: "return lease.covers(counter, clock) || (entry !== undefined && isBefore(clock, entry.trustedUntil));",
+        replace: "return void [isBefore, counter] === void entry;",
       },
     ],
   },

@@ -27,11 +27,18 @@ export function requestedAccount(
   const asked = hasOwnAuthority && !ANY_TENANT.has(authority.tenant.toLowerCase()) && !authority.isAdfs;
   return {
     homeAccountId: canonicalHomeAccountId(account.homeAccountId),
-    environment: environment ? canonicalEnvironment(environment) : authority.environment,
+    environment: environment
+      ? sameText(environment, canonicalEnvironment(environment))
+      : authority.environment,
     tenantId: asked && isTenantId(authority.tenant) ? authority.tenant : textOf(account, "tenantId"),
     localAccountId: textOf(account, "localAccountId"),
     username: textOf(account, "username"),
   };
+}
+
+/** Of two equal texts the one that the caller will bring again: it is compared faster. */
+function sameText(given: string, meant: string): string {
+  return given === meant ? given : meant;
 }
 
 /** MSAL's result has a claim as the provider sent it, be it a number; what is stored is text. */

@@ -1,6 +1,6 @@
 /** What silent, client credentials and on-behalf-of have in common: the cache first, then one call for all. */
 import type { Partition } from "../partitions/partition.ts";
-import type { PartitionState } from "../partitions/partitions.ts";
+import { slotFor, type PartitionPlace, type PartitionState } from "../partitions/partitions.ts";
 import type { Runtime } from "../runtime.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer, CacheSearch } from "./lookup.ts";
@@ -11,6 +11,8 @@ import type { TokenResult } from "./result.ts";
 /** A request with what was derived from it once. */
 export interface CachedFlow {
   readonly partition: Partition;
+  /** The way to it, for whoever asks again and again. */
+  readonly place?: PartitionPlace | undefined;
   readonly search: CacheSearch;
   /** The cache may answer: nothing in the request demands a new token, or one of a special kind. */
   readonly mayUseCache: boolean;
@@ -39,9 +41,14 @@ export async function inCache<R>(
 export function answerFromMemory(context: ClientContext, flow: CachedFlow): CacheAnswer | undefined {
   if (!flow.mayUseCache) return undefined;
   const { partitions, runtime } = context.parts;
+  const { partition, place, search } = flow;
+  if (!place) {
+    const record = partitions.peek(partition);
+    return record && context.answers.find(record, "L1", search);
+  }
   const nowMs = runtime.now();
-  const record = partitions.peek(flow.partition, nowMs);
-  return record && context.answers.find(record, "L1", flow.search, undefined, nowMs);
+  const record = partitions.peekAt(place, nowMs);
+  return record && context.answers.findAgain(record, search, slotFor(place, record), nowMs);
 }
 
 export function answerFromState(

@@ -41,7 +41,7 @@ export function createClientContext<C extends MsalClient>(
     parts,
     auth,
     authority: createAuthorityReader(auth, system?.protocolMode),
-    subjects: createSubjects(userPartitions),
+    subjects: createSubjects(userPartitions, parts.partitions.place),
     userPartitions,
     answers: createCacheAnswers(parts.runtime),
     role,

@@ -6,6 +6,7 @@ import {
   cachedResult,
   resultIdentity,
   resultToken,
+  type ResultIdentity,
   type ResultOwner,
   type ResultToken,
 } from "../msal/cached-result.ts";
@@ -42,18 +43,30 @@ export type CacheAnswer =
 const EXPIRED: CacheAnswer = Object.freeze({ result: undefined, reason: "expired" });
 const NO_TOKEN: CacheAnswer = Object.freeze({ result: undefined, reason: "no-cached-access-token" });
 
+/** Belongs to one record. */
+export interface AnswerMemory {
+  memo: unknown;
+}
+
 /** Answers from records, and remembers what it decoded for as long as a record lives. */
 export interface CacheAnswers {
-  /**
-   * `marginSeconds`: how long a token must still be valid; default: as long as MSAL wants it to be. `nowMs`: the
-   * present, if it has just been read.
-   */
+  /** `marginSeconds`: how long a token must still be valid; default: as long as MSAL wants it to be. */
   find(
     record: TokenRecord,
     level: "L1" | "L2" | "stale",
     search: CacheSearch,
     marginSeconds?: number,
-    nowMs?: number,
+  ): CacheAnswer;
+  /**
+   * The same of a copy in memory, for whoever asks again and again.
+   * @param memory where the last answer from that very record is remembered
+   * @param nowMs the present, just read
+   */
+  findAgain(
+    record: TokenRecord,
+    search: CacheSearch,
+    memory: AnswerMemory | undefined,
+    nowMs: number,
   ): CacheAnswer;
 }
 
@@ -63,22 +76,23 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
   /** Which token answers does not depend on the time, so it is searched for once; whether it still does, does. */
   function prepare(record: TokenRecord, token: AccessTokenEntity, search: CacheSearch): Prepared | undefined {
     const before = prepared.get(record)?.all ?? [];
-    const kept = before.length < MAX_PREPARED ? before.filter(({ wanted }) => !isSame(wanted, search)) : [];
+    const kept = before.length < MAX_PREPARED ? before.filter((other) => !isSame(other, search)) : [];
     const owner = ownerOf(token, search);
     const identity =
-      kept.find((other) => isSameOwner(other.owner, owner))?.result.identity ??
+      kept.find((other) => isSameOwner(other.owner, owner))?.identity ??
       resultIdentity(record.blob, search.clientId, owner);
     if (!identity) return undefined;
     // MSAL looks at it neither for on-behalf-of nor where the request names a resource.
     const isRenewed = token.refresh_on && !search.resource && !search.userAssertionHash;
-    const refreshOn = isRenewed ? seconds(token.refresh_on as string) : Infinity;
+    const refreshOn = isRenewed ? seconds(token.refresh_on as string) : undefined;
     const answer: Prepared = {
-      wanted: wantedBy(search),
+      ...wantedBy(search),
+      ...resultToken(identity, token, scopesOf(token)),
+      identity,
       owner,
-      result: resultToken(identity, token, scopesOf(token)),
-      cachedAt: seconds(token.cached_at),
-      expiresOn: seconds(token.expires_on),
-      refreshOn,
+      usableFrom: seconds(token.cached_at),
+      usableUntil: seconds(token.expires_on),
+      renewFrom: refreshOn,
       dueSaidAt: refreshOn,
     };
     prepared.set(record, { all: [...kept, answer], last: answer, byName: undefined });
@@ -89,10 +103,10 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
   function preparedFor(record: TokenRecord, search: CacheSearch): Prepared | undefined {
     const answers = prepared.get(record);
     if (!answers) return undefined;
-    if (isSame(answers.last.wanted, search)) return answers.last;
+    if (isSame(answers.last, search)) return answers.last;
     if (answers.all.length === 1) return undefined;
-    answers.byName ??= new Map(answers.all.map((answer) => [nameOf(answer.wanted), answer]));
-    const found = answers.byName.get(nameOf(search));
+    answers.byName ??= new Map(answers.all.map((answer) => [nameOf(answer.wantedScopes, answer), answer]));
+    const found = answers.byName.get(nameOf(search.scopes, search));
     if (found) answers.last = found;
     return found;
   }
@@ -104,49 +118,70 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
     nowMs: number,
   ): CacheAnswer {
     const now = nowSeconds(nowMs);
-    const result = cachedResult(known.result, {
+    const { renewFrom, dueSaidAt } = known;
+    const result = cachedResult(known, {
       authority: search.authority,
       correlationId: search.correlationId ?? runtime.uuid(),
       nowMs,
-      metadata: cachedMetadata(level, now > known.refreshOn),
+      metadata: cachedMetadata(level, renewFrom !== undefined && now > renewFrom),
     });
-    const due = now > known.dueSaidAt;
+    const due = dueSaidAt !== undefined && now > dueSaidAt;
     if (due) known.dueSaidAt = now;
     return { result, due };
   }
 
+  function search(
+    record: TokenRecord,
+    level: "L1" | "L2" | "stale",
+    wanted: CacheSearch,
+    { marginSeconds, nowMs }: { readonly marginSeconds: number; readonly nowMs: number },
+  ): CacheAnswer {
+    const found = findAccessToken(record.blob, {
+      ...wanted,
+      environments: environmentAliases(wanted.environment),
+      nowSeconds: nowSeconds(nowMs),
+      renewalOffsetSeconds: marginSeconds,
+    });
+    if (!found.found) {
+      if (found.reason !== "expired") return NO_TOKEN;
+      // Everybody who comes while it is renewed will ask for it too.
+      if (found.expired) prepare(record, found.expired, wanted);
+      return EXPIRED;
+    }
+    const answer = prepare(record, found.token, wanted);
+    return answer ? answerOf(answer, level, wanted, nowMs) : NO_TOKEN;
+  }
+
   return {
-    find(record, level, search, marginSeconds = RENEWAL_OFFSET_SECONDS, nowMs = runtime.now()) {
-      const now = nowSeconds(nowMs);
-      const known = preparedFor(record, search);
-      if (known) return isLive(known, now, marginSeconds) ? answerOf(known, level, search, nowMs) : EXPIRED;
-      const found = findAccessToken(record.blob, {
-        ...search,
-        environments: environmentAliases(search.environment),
-        nowSeconds: now,
-        renewalOffsetSeconds: marginSeconds,
-      });
-      if (!found.found) {
-        if (found.reason !== "expired") return NO_TOKEN;
-        // Everybody who comes while it is renewed will ask for it too.
-        if (found.expired) prepare(record, found.expired, search);
-        return EXPIRED;
+    find(record, level, wanted, marginSeconds = RENEWAL_OFFSET_SECONDS) {
+      const nowMs = runtime.now();
+      const known = preparedFor(record, wanted);
+      if (!known) return search(record, level, wanted, { marginSeconds, nowMs });
+      return isLive(known, nowMs, marginSeconds) ? answerOf(known, level, wanted, nowMs) : EXPIRED;
+    },
+    findAgain(record, wanted, memory, nowMs) {
+      let known = memory?.memo as Prepared | undefined;
+      if (!known || !isSame(known, wanted)) {
+        known = preparedFor(record, wanted);
+        if (!known) return search(record, "L1", wanted, { marginSeconds: RENEWAL_OFFSET_SECONDS, nowMs });
+        if (memory) memory.memo = known;
       }
-      const answer = prepare(record, found.token, search);
-      return answer ? answerOf(answer, level, search, nowMs) : NO_TOKEN;
+      return isLive(known, nowMs, RENEWAL_OFFSET_SECONDS) ? answerOf(known, "L1", wanted, nowMs) : EXPIRED;
     },
   };
 }
 
-/** An answer that was found once in a record, and what decides whether it still is one. Times in seconds. */
-interface Prepared {
-  readonly wanted: Wanted;
+/**
+ * An answer that was found once in a record, and what decides whether it still is one. Times in whole seconds, and
+ * everything in one object: see {@link Slot}.
+ */
+interface Prepared extends ResultToken, Wanted {
+  readonly identity: ResultIdentity;
   readonly owner: ResultOwner | undefined;
-  readonly result: ResultToken;
-  readonly cachedAt: number;
-  readonly expiresOn: number;
-  readonly refreshOn: number;
-  dueSaidAt: number;
+  readonly usableFrom: number;
+  readonly usableUntil: number;
+  readonly renewFrom: number | undefined;
+  dueSaidAt: number | undefined;
 }
 
 /** What one record has been asked for. Mostly one thing, and of many records: nothing here is made before it is needed. */
@@ -159,21 +194,28 @@ interface PreparedAnswers {
 }
 
 /** Everything in a search that decides which token is found. */
-type Wanted = Pick<
+type Question = Pick<
   CacheSearch,
-  "homeAccountId" | "environment" | "realm" | "scopes" | "resource" | "userAssertionHash"
+  "homeAccountId" | "environment" | "realm" | "resource" | "userAssertionHash"
 >;
+
+interface Wanted extends Question {
+  /** If there is only one. */
+  readonly wantedScope: string | undefined;
+  readonly wantedScopes: readonly string[];
+}
 
 function wantedBy(search: CacheSearch): Wanted {
   const { homeAccountId, environment, realm, scopes, resource, userAssertionHash } = search;
   return {
+    homeAccountId,
     environment,
     realm,
-    scopes: [...scopes],
-    ...(homeAccountId !== undefined && { homeAccountId }),
-    ...(resource !== undefined && { resource }),
-    ...(userAssertionHash !== undefined && { userAssertionHash }),
-  };
+    resource,
+    userAssertionHash,
+    wantedScope: scopes.length === 1 ? scopes[0] : undefined,
+    wantedScopes: [...scopes],
+  } as Wanted;
 }
 
 function scopesOf(token: AccessTokenEntity): readonly string[] {
@@ -184,25 +226,30 @@ function scopesOf(token: AccessTokenEntity): readonly string[] {
 const MAX_PREPARED = 64;
 
 /** The times that `findAccessToken` judges by. */
-function isLive({ cachedAt, expiresOn }: Prepared, now: number, marginSeconds: number): boolean {
-  return cachedAt <= now && now + marginSeconds <= expiresOn;
+function isLive({ usableFrom, usableUntil }: Prepared, nowMs: number, marginSeconds: number): boolean {
+  const now = nowSeconds(nowMs);
+  return usableFrom <= now && now + marginSeconds <= usableUntil;
 }
 
 /** All of that as text. The count keeps one odd scope apart from two. */
-function nameOf({ homeAccountId, environment, realm, scopes, resource, userAssertionHash }: Wanted): string {
+function nameOf(
+  scopes: readonly string[],
+  { homeAccountId, environment, realm, resource, userAssertionHash }: Question,
+): string {
   const wanted = scopes.length === 1 ? scopes[0] : `${scopes.length}\n${scopes.join("\n")}`;
   return `${homeAccountId ?? `\t${userAssertionHash}`}\n${environment}\n${realm}\n${resource ?? ""}\n${wanted}`;
 }
 
-/** Whether two searches of one client find the same, by what {@link nameOf} names. */
-function isSame(a: Wanted, b: Wanted): boolean {
+/** Whether a search of the same client finds what was found before, by what {@link nameOf} names. */
+function isSame(known: Wanted, search: CacheSearch): boolean {
+  const { scopes } = search;
   return (
-    a.homeAccountId === b.homeAccountId &&
-    a.environment === b.environment &&
-    a.realm === b.realm &&
-    a.resource === b.resource &&
-    a.userAssertionHash === b.userAssertionHash &&
-    hasSameTexts(a.scopes, b.scopes)
+    known.homeAccountId === search.homeAccountId &&
+    known.environment === search.environment &&
+    known.realm === search.realm &&
+    known.resource === search.resource &&
+    known.userAssertionHash === search.userAssertionHash &&
+    (scopes.length === 1 ? known.wantedScope === scopes[0] : hasSameTexts(known.wantedScopes, scopes))
   );
 }
 

@@ -4,8 +4,8 @@ import { isKnownCloud } from "../blob/environments.ts";
 import { isAnyTenant, type Authority } from "../msal/issuer.ts";
 import type { CacheBlob } from "../blob/entities.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
-import type { Partition } from "../partitions/partition.ts";
 import type { CachedFlow } from "./cached-flow.ts";
+import type { Subject } from "./subjects.ts";
 import { activitySubject, type AuthorityRequest, type ClientContext } from "./context.ts";
 
 /** A silent request with everything derived from it once. */
@@ -27,12 +27,13 @@ export function silentFlowOf(
   context: ClientContext,
   request: SilentFlowRequest,
   authority: Authority,
-  { account, partition }: { readonly account: AccountRef; readonly partition: Partition },
+  { account, partition, place }: Subject,
 ): Silent {
   return {
     request,
     account,
     partition,
+    place,
     search: {
       clientId: context.auth.clientId,
       environment: account.environment,

@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import { accountRef, type AccountRef } from "../activity/account-ref.ts";
 import type { Authority } from "../msal/issuer.ts";
 import type { Partition } from "../partitions/partition.ts";
+import type { PartitionPlace, Partitions } from "../partitions/partitions.ts";
 import { requestedAccount } from "./account.ts";
 import { userSubject, type UserPartitions } from "./context.ts";
 
@@ -9,6 +10,8 @@ import { userSubject, type UserPartitions } from "./context.ts";
 export interface Subject {
   readonly account: AccountRef;
   readonly partition: Partition;
+  /** The way to its record. */
+  readonly place?: PartitionPlace | undefined;
 }
 
 /** @throws {OptionsError} if there is no usable account */
@@ -31,7 +34,7 @@ const REMEMBERED_USERS = 10_000;
  * Workers and tests ask again and again with the same account object, web applications with equal ones. What was made
  * of it holds as long as its fields and the authority are the same: an application may change the object it has.
  */
-export function createSubjects(userPartitions: UserPartitions): Subjects {
+export function createSubjects(userPartitions: UserPartitions, placeOf: Partitions["place"]): Subjects {
   const remembered = new WeakMap<AccountRef, Remembered>();
   const byUser = new LRUCache<string, Remembered>({ max: REMEMBERED_USERS });
   return (account, authority, hasOwnAuthority) => {
@@ -47,6 +50,7 @@ export function createSubjects(userPartitions: UserPartitions): Subjects {
     const subject: Remembered = {
       account: meant,
       partition,
+      place: placeOf(partition),
       // Mostly it is spelt as it is meant, and there are many of them.
       given: isSameAccount(meant, account as AccountRef) ? meant : accountRef(account as AccountRef),
       authority,

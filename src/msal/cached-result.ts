@@ -57,16 +57,15 @@ export function resultIdentity(
   });
 }
 
-/** What the results for one access token have in common, read once. Times in ms since the epoch. */
-export interface ResultToken {
-  readonly identity: ResultIdentity;
+/** What the results for one access token have in common, read once. Times in seconds since the epoch. */
+export interface ResultToken extends ResultIdentity {
   readonly accessToken: string;
   readonly scopes: readonly string[];
   readonly tokenType: string;
-  readonly expiresOnMs: number;
+  readonly expiresOn: number;
   /** Undefined for an entry without one. */
-  readonly extExpiresOnMs: number | undefined;
-  readonly refreshOnMs: number | undefined;
+  readonly extExpiresOn: number | undefined;
+  readonly refreshOn: number | undefined;
 }
 
 export function resultToken(
@@ -75,13 +74,13 @@ export function resultToken(
   scopes: readonly string[],
 ): ResultToken {
   return {
-    identity,
+    ...identity,
     accessToken: token.secret,
     scopes,
     tokenType: token.token_type ?? "",
-    expiresOnMs: msOf(token.expires_on),
-    extExpiresOnMs: token.extended_expires_on ? msOf(token.extended_expires_on) : undefined,
-    refreshOnMs: token.refresh_on ? msOf(token.refresh_on) : undefined,
+    expiresOn: Number(token.expires_on),
+    extExpiresOn: token.extended_expires_on ? Number(token.extended_expires_on) : undefined,
+    refreshOn: token.refresh_on ? Number(token.refresh_on) : undefined,
   };
 }
 
@@ -99,19 +98,19 @@ export function cachedResult<M extends object>(
   token: ResultToken,
   { authority, correlationId, nowMs, metadata }: ResultContext<M>,
 ): AuthenticationResult & { readonly metadata: M } {
-  const { identity, scopes } = token;
+  const { extExpiresOn, refreshOn } = token;
   const result: AuthenticationResult & { readonly metadata: M } = {
     authority,
-    uniqueId: identity.uniqueId,
-    tenantId: identity.tenantId,
-    scopes: scopes as string[],
-    account: identity.account,
-    idToken: identity.idToken,
-    idTokenClaims: identity.idTokenClaims,
+    uniqueId: token.uniqueId,
+    tenantId: token.tenantId,
+    scopes: token.scopes as string[],
+    account: token.account,
+    idToken: token.idToken,
+    idTokenClaims: token.idTokenClaims,
     accessToken: token.accessToken,
     fromCache: true,
-    expiresOn: new Date(token.expiresOnMs),
-    extExpiresOn: new Date(token.extExpiresOnMs ?? nowMs),
+    expiresOn: new Date(token.expiresOn * 1_000),
+    extExpiresOn: new Date(extExpiresOn === undefined ? nowMs : extExpiresOn * 1_000),
     correlationId,
     requestId: "",
     familyId: "",
@@ -123,7 +122,7 @@ export function cachedResult<M extends object>(
     metadata,
   };
   // Not by a spread: that alone would cost a tenth of a hit.
-  if (token.refreshOnMs !== undefined) result.refreshOn = new Date(token.refreshOnMs);
+  if (refreshOn !== undefined) result.refreshOn = new Date(refreshOn * 1_000);
   return result;
 }
 
@@ -205,8 +204,4 @@ function payloadOf(jwt: string): string | undefined {
   const to = jwt.indexOf(".", from);
   if (to <= from || jwt.includes(".", to + 1) || /\s/.test(jwt)) return undefined;
   return jwt.slice(from, to);
-}
-
-function msOf(seconds: string): number {
-  return Number(seconds) * 1000;
 }

@@ -3,6 +3,7 @@ import { TokenkeepError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Version } from "../store/blob-store.ts";
 import type { Emit } from "../telemetry/emitter.ts";
+import type { Place, Slot } from "../tiers/l1.ts";
 import { createSingleFlight, type SingleFlight } from "../tiers/single-flight.ts";
 import type { Read, Tiers } from "../tiers/tiers.ts";
 import {
@@ -47,10 +48,19 @@ export type PartitionState =
   /** Something is there that is not authentic: a miss that only a sign-in may replace. */
   | { readonly status: "refused" };
 
+/** The way to one partition's record. Holds no token. */
+export interface PartitionPlace extends Place<PartitionRecord> {
+  readonly partition: Partition;
+}
+
 export interface Partitions {
   key(partition: Partition): string;
-  /** The trusted copy in memory, without any I/O. `nowMs`: the wall clock, if it has just been read. */
-  peek(partition: Partition, nowMs?: number): TokenRecord | undefined;
+  /** The trusted copy in memory, without any I/O. */
+  peek(partition: Partition): TokenRecord | undefined;
+  /** Where a partition lies, for {@link peekAt}. */
+  place(partition: Partition): PartitionPlace;
+  /** {@link peek} for whoever asks again and again. `nowMs`: the wall clock, just read. */
+  peekAt(place: PartitionPlace, nowMs: number): TokenRecord | undefined;
   /** @throws retryable `TokenkeepError`; see {@link PartitionState}. */
   read(partition: Partition, options?: { readonly fresh?: boolean }): Promise<PartitionState>;
   /** See {@link save}. */
@@ -120,7 +130,9 @@ export function createPartitions(options: PartitionsOptions): Partitions {
 
   return {
     key: (partition) => storeKey(core, partition),
-    peek: (partition, nowMs) => peek(core, partition, nowMs),
+    peek: (partition) => peek(core, partition),
+    place: (partition) => ({ key: storeKey(core, partition), partition, slot: undefined }),
+    peekAt: (place, nowMs) => peekAt(core, place, nowMs),
     read: (partition, how) => read(core, partition, how),
     save: (partition, change) => save(core, partition, change),
     signOut: (partition) => signOut(core, partition),
@@ -143,9 +155,30 @@ export function createPartitions(options: PartitionsOptions): Partitions {
   };
 }
 
-function peek(core: Core, partition: Partition, nowMs?: number): TokenRecord | undefined {
+function peek(core: Core, partition: Partition): TokenRecord | undefined {
   const key = storeKey(core, partition);
-  const trusted = core.tiers.peek(key, nowMs);
+  return answering(core, partition, key, core.tiers.peek(key));
+}
+
+function peekAt(core: Core, place: PartitionPlace, nowMs: number): TokenRecord | undefined {
+  const trusted = core.tiers.peekAt(place, nowMs);
+  // Only of a record that answers by itself anything is made.
+  if (place.slot?.memo !== undefined && core.unsaved.size === 0) return trusted as TokenRecord | undefined;
+  return answering(core, place.partition, place.key, trusted);
+}
+
+/** Whether something may be remembered with a record: it is what lies there, and needs no other to answer. */
+export function slotFor(place: PartitionPlace, record: TokenRecord): Slot<PartitionRecord> | undefined {
+  const { slot } = place;
+  return slot?.value === record && !record.unlisted ? slot : undefined;
+}
+
+function answering(
+  core: Core,
+  partition: Partition,
+  key: string,
+  trusted: PartitionRecord | undefined,
+): TokenRecord | undefined {
   // What waits here is shown on top of what the store says, and never instead of asking it.
   const current = trusted && seenHere(core, key, trusted);
   if (current?.type !== "tokens") return undefined;

@@ -94,7 +94,8 @@ export function createCoherenceLease(
       const counter = await calls.run("reads", "changeCounter", () => source.changeCounter(), {
         isPatient: false,
       });
-      lastRead = { counter, at };
+      // The same text again is compared faster than an equal one.
+      lastRead = { counter: counter === lastRead?.counter ? lastRead.counter : counter, at };
       until = after(at, boundMs - CLOCK_STEP_MS);
       halfTime = after(at, boundMs / 2);
     } catch {

@@ -35,6 +35,67 @@ export interface L1Entry<V> {
   readonly weight: number;
 }
 
+/**
+ * Where an entry lies in L1, with what a hit needs of it in one place: with a million users in memory each further
+ * object costs about as much as all the work on it. An entry that is replaced or dropped leaves an empty slot.
+ */
+export interface Slot<V> {
+  readonly weight: number;
+  /** As in the entry. */
+  readonly counter: string | undefined;
+  entry: L1Entry<V> | undefined;
+  /** The entry's. */
+  value: V | undefined;
+  /** What whoever uses the value has made of it. */
+  memo: unknown;
+  /** In this second of the wall clock it need not be looked at again how long the store keeps it; nor is it used anew. */
+  checkedSecond: number;
+}
+
+/** One key's way to its entry, for whoever asks again and again. Holds no value. */
+export interface Place<V> {
+  readonly key: string;
+  slot: Slot<V> | undefined;
+}
+
+/** The copies in memory. */
+export interface L1<V> {
+  /** Counts as a use of it. */
+  slot(key: string): Slot<V> | undefined;
+  /** Does not. */
+  peek(key: string): L1Entry<V> | undefined;
+  set(key: string, entry: L1Entry<V>): void;
+  delete(key: string): void;
+  clear(): void;
+  /** Drops what the store no longer has. @returns how many. */
+  prune(nowMs: number): number;
+}
+
+export function createSlots<V>(maxBytes: number): L1<V> {
+  const slots = createL1<Slot<V>>(maxBytes, (slot) => {
+    slot.entry = undefined;
+    slot.value = undefined;
+    slot.memo = undefined;
+  });
+  return {
+    slot: (key) => slots.get(key),
+    peek: (key) => slots.peek(key)?.entry,
+    set(key, entry) {
+      const { value, weight, counter } = entry;
+      slots.set(key, { weight, counter, entry, value, memo: undefined, checkedSecond: 0 });
+    },
+    delete: (key) => void slots.delete(key),
+    clear: () => slots.clear(),
+    prune(nowMs) {
+      const expired = [...slots.entries()].filter(
+        ([, { entry }]) => entry && nowMs >= entry.keep.expiresAtMs,
+      );
+      for (const [key] of expired) slots.delete(key);
+      return expired.length;
+    },
+  };
+}
+
 /** Memory an entry takes beyond its bytes: the parsed object, its keys, the map's own bookkeeping. */
 const ENTRY_OVERHEAD_BYTES = 1024;
 const DEFAULT_LIMIT_BYTES = 500_000_000;
@@ -54,10 +115,17 @@ export function weighEntry(key: string, bytes: number): number {
   return bytes + 2 * key.length + ENTRY_OVERHEAD_BYTES;
 }
 
-/** What fits is bounded by the sum of weights; what was used least recently goes first. */
-export function createL1<E extends { readonly weight: number }>(maxBytes: number): LRUCache<string, E> {
+/**
+ * What fits is bounded by the sum of weights; what was used least recently goes first.
+ * @param onGone what was replaced or dropped
+ */
+export function createL1<E extends { readonly weight: number }>(
+  maxBytes: number,
+  onGone?: (entry: E) => void,
+): LRUCache<string, E> {
   return new LRUCache<string, E>({
     maxSize: maxBytes,
     sizeCalculation: (entry) => entry.weight,
+    ...(onGone && { dispose: onGone }),
   });
 }

@@ -53,7 +53,8 @@ export function createOneTier<V>({ codec, runtime, maxBytes }: OneTierOptions<V>
   }
 
   return {
-    peek: (key, nowMs) => live(key, nowMs)?.value,
+    peek: (key) => live(key)?.value,
+    peekAt: ({ key }, nowMs) => live(key, nowMs)?.value,
     read: (key): Promise<Read<V> | undefined> => Promise.resolve(live(key)),
     async put(key, value, { ifVersion, ttlMs }) {
       const weight = weighEntry(key, codec.encode(key, value).length);

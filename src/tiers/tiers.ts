@@ -2,6 +2,7 @@
 import type { Backplane } from "../store/backplane.ts";
 import type { BlobStore, Version } from "../store/blob-store.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Place } from "./l1.ts";
 import type { StoreCalls } from "./store-calls.ts";
 
 /** A value with the version a compare-and-swap quotes, and where it came from. */
@@ -29,11 +30,14 @@ export interface TierPutOptions {
 
 /** Both levels as one. All failures of the store surface as `TokenkeepError`s that are retryable. */
 export interface Tiers<V> {
+  /** The trusted L1 copy, synchronously and without any I/O of its own; `undefined`: ask {@link read}. */
+  peek(key: string): V | undefined;
   /**
-   * The trusted L1 copy, synchronously and without any I/O of its own; `undefined`: ask {@link read}.
-   * @param nowMs the wall clock, if it has just been read
+   * The same for whoever asks again and again, with the way there remembered; that a copy is in use is noted once a
+   * second. If the place has a slot afterwards, it is that of what is answered.
+   * @param nowMs the wall clock, just read
    */
-  peek(key: string, nowMs?: number): V | undefined;
+  peekAt(place: Place<V>, nowMs: number): V | undefined;
   /**
    * Reads through both levels; one load per key at a time.
    * @param options.fresh Go past L1 and past loads that began earlier.

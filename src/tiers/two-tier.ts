@@ -11,7 +11,15 @@ import {
   isLater,
 } from "./coherence.ts";
 import { createFills, type FillToken } from "./fills.ts";
-import { createL1, weighEntry, type Instant, type Keep, type L1Entry } from "./l1.ts";
+import {
+  createSlots,
+  weighEntry,
+  type Instant,
+  type Keep,
+  type L1Entry,
+  type Place,
+  type Slot,
+} from "./l1.ts";
 import { createRecordCalls } from "./record-calls.ts";
 import { createRetain } from "./retain.ts";
 import { createSingleFlight } from "./single-flight.ts";
@@ -39,7 +47,7 @@ interface LoadOptions {
 /** L1 in this process, L2 in a store. */
 export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   const { store, calls, codec, runtime, coherenceBoundMs: boundMs, maxStaleMs } = options;
-  const l1 = options.l1MaxBytes === false ? undefined : createL1<L1Entry<V>>(options.l1MaxBytes);
+  const l1 = options.l1MaxBytes === false ? undefined : createSlots<V>(options.l1MaxBytes);
   const lease = createCoherenceLease(store.backplane, { runtime, calls, boundMs });
   const retain = createRetain({ store, calls, codec, runtime, onKept, onGone });
   const records = createRecordCalls(store, calls);
@@ -52,17 +60,39 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
 
   // --- trust ---
 
-  /** The way of a hit: two comparisons of numbers, and what is due is only started. */
+  /** The way of a hit: a few comparisons of numbers, and what is due is only started. */
   function trusted(key: string, nowMs?: number): L1Entry<V> | undefined {
-    const entry = l1?.get(key);
-    if (entry === undefined) return undefined;
+    const slot = l1?.slot(key);
+    return slot && check(key, slot, nowMs) ? slot.entry : undefined;
+  }
+
+  function check(key: string, slot: Slot<V>, nowMs: number | undefined): boolean {
+    const entry = slot.entry as L1Entry<V>;
     clock.tick(nowMs);
     lease.keepAlive(clock);
     const { keep } = entry;
-    if (clock.wallMs >= keep.expiresAtMs) return undefined;
-    if (!isBefore(clock, entry.trustedUntil) && !lease.covers(entry.counter, clock)) return undefined;
+    if (clock.wallMs >= keep.expiresAtMs || !isConfirmed(slot)) return false;
     if (clock.wallMs >= keep.renewFromMs) retain.renew(key, entry);
-    return entry;
+    const second = secondOf(clock.wallMs);
+    if (second < secondOf(Math.min(keep.expiresAtMs, keep.renewFromMs))) slot.checkedSecond = second;
+    return true;
+  }
+
+  /** The same for whoever asks again and again: how long it is kept, and that it is used, is seen to once a second. */
+  function peekAt(place: Place<V>, nowMs: number): V | undefined {
+    const { slot } = place;
+    if (slot?.value !== undefined && slot.checkedSecond === secondOf(nowMs)) {
+      clock.tick(nowMs);
+      lease.keepAlive(clock);
+      return isConfirmed(slot) ? slot.value : undefined;
+    }
+    const current = (place.slot = l1?.slot(place.key));
+    return current && check(place.key, current, nowMs) ? current.value : undefined;
+  }
+
+  /** The counter first: it is one for all. */
+  function isConfirmed({ counter, entry }: Slot<V>): boolean {
+    return lease.covers(counter, clock) || (entry !== undefined && isBefore(clock, entry.trustedUntil));
   }
 
   /** Waits for the counter where that alone would make the copy trusted, but not for all of a reading's budget. */
@@ -296,22 +326,16 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
     }
   }
 
-  function prune(): number {
-    const nowMs = runtime.now();
-    const expired = [...(l1?.entries() ?? [])].filter(([, { keep }]) => nowMs >= keep.expiresAtMs);
-    for (const [key] of expired) l1?.delete(key);
-    return expired.length;
-  }
-
   return {
-    peek: (key, nowMs) => trusted(key, nowMs)?.value,
+    peek: (key) => trusted(key)?.value,
+    peekAt,
     read,
     put,
     announce,
     replicated,
     forget,
     delete: remove,
-    prune,
+    prune: () => l1?.prune(runtime.now()) ?? 0,
     endPause: () => calls.endPause(),
     clear: () => l1?.clear(),
     close() {
@@ -319,4 +343,9 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
       calls.close();
     },
   };
+}
+
+/** Small enough a number to lie in its object until 2038. */
+function secondOf(ms: number): number {
+  return Math.floor(ms / 1_000);
 }

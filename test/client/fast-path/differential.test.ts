@@ -153,14 +153,18 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
   "an answer is remembered by its scopes only": {
     answers(answers) {
       const first = new Map<string, Answers.CacheSearch>();
+      const knownFor = (search: Answers.CacheSearch): Answers.CacheSearch => {
+        const name = search.scopes.join(" ");
+        const known = first.get(name) ?? search;
+        first.set(name, known);
+        const { correlationId } = search;
+        return { ...known, correlationId };
+      };
       return {
-        find(record, level, search, marginSeconds) {
-          const name = search.scopes.join(" ");
-          const known = first.get(name) ?? search;
-          first.set(name, known);
-          const { correlationId } = search;
-          return answers.find(record, level, { ...known, correlationId }, marginSeconds);
-        },
+        find: (record, level, search, marginSeconds) =>
+          answers.find(record, level, knownFor(search), marginSeconds),
+        findAgain: (record, search, memory, nowMs) =>
+          answers.findAgain(record, knownFor(search), memory, nowMs),
       };
     },
   },
