@@ -1,6 +1,7 @@
 /** What silent, client credentials and on-behalf-of have in common: the cache first, then one call for all. */
 import type { Partition } from "../partitions/partition.ts";
 import { slotFor, type PartitionPlace, type PartitionState } from "../partitions/partitions.ts";
+import type { Authority } from "../msal/issuer.ts";
 import type { Runtime } from "../runtime.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer, CacheSearch } from "./lookup.ts";
@@ -16,10 +17,26 @@ export interface CachedFlow {
   readonly search: CacheSearch;
   /** The cache may answer: nothing in the request demands a new token, or one of a special kind. */
   readonly mayUseCache: boolean;
-  /** Requests with the same text must get the same answer. Everything that could change it is in it. A hit does not need it. */
-  readonly flightKey: () => string;
+  /** A hit does not need them. */
+  readonly names: () => RequestNames;
   /** Time spent reading and saving so far, ms; see {@link inCache}. */
   cacheMs: number;
+}
+
+/**
+ * What a request is called. Requests with the same name must get the same answer: everything that could change it is
+ * in it, the authority too, because two clients of one application may have different ones by default.
+ */
+export interface RequestNames {
+  /** Among the clients of a cache. */
+  readonly leased: string;
+  /** Among those with the same settings (secret, tenants, role): others do not share, they lease together. */
+  readonly shared: string;
+}
+
+export function requestNames(context: ClientContext, authority: Authority, request: string): RequestNames {
+  const leased = `${authority.canonical} ${request}`;
+  return { leased, shared: `${context.settingsName} ${leased}` };
 }
 
 /** Runs a reading or a saving of a flow, and notes how long it took. */
@@ -74,9 +91,8 @@ export function shared<F extends CachedFlow, R extends TokenResult | null>(
 ): Promise<R> {
   const { partitions, runtime } = context.parts;
   const result = ownResult<R>(runtime, flow.search.correlationId);
-  // Clients of one process with other settings (secret, tenants, role) do not share; they lease together.
-  const name = `${context.settingsName} ${requestName(flow)}`;
-  const flight = partitions.flights.run(partitions.key(flow.partition), name, async () => {
+  const key = partitions.key(flow.partition);
+  const flight = partitions.flights.run(key, flow.names().shared, async () => {
     const kept = own();
     return { result: await work(kept), cacheMs: kept.cacheMs };
   });
@@ -101,11 +117,6 @@ function ownResult<R extends TokenResult | null>(
     };
 }
 
-/** What is asked, and of whom: two clients of one application may have different authorities by default. */
-export function requestName(flow: CachedFlow): string {
-  return `${flow.search.authority} ${flow.flightKey()}`;
-}
-
 /** How a flow reads, and asks, where it does so as askUnderLease or ahead of time. */
 export interface LeasedFlow {
   /** The method that was called. */
@@ -123,7 +134,7 @@ export function askUnderLease(
   let state: PartitionState = { status: "absent" };
   let answer: CacheAnswer = { result: undefined, reason: "no-cached-access-token" };
   return context.leases.run<TokenResult | null>({
-    key: leaseKey(context, flow.partition, requestName(flow)),
+    key: leaseKey(context, flow.partition, flow.names().leased),
     async recheck() {
       state = await inCache(context, flow, read);
       answer = answerFromState(context, flow, state);

@@ -8,7 +8,7 @@ import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { appPartition } from "../partitions/partition.ts";
 import { answerOrRun, type Answering } from "./answer.ts";
-import { askUnderLease, inCache, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
+import { askUnderLease, inCache, requestNames, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
 import { checkRequest, ownRequest } from "./client-options.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { isEmptyObject } from "./silent-flow.ts";
@@ -85,7 +85,10 @@ function prepare(context: ConfidentialContext, request: ClientCredentialRequest)
       !request.skipCache &&
       isEmptyObject(request.claims) &&
       !isAnyTenant(authority),
-    flightKey: () => JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]),
+    names() {
+      const name = JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]);
+      return requestNames(context, authority, name);
+    },
     cacheMs: 0,
   };
 }

@@ -6,7 +6,7 @@ import { LRUCache } from "lru-cache";
 import type { NetworkTrace } from "../msal/network.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { Runtime } from "../runtime.ts";
-import { answerFromState, requestName, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
+import { answerFromState, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import { acquired, notAcquired } from "./observed.ts";
 import type { TokenResult } from "./result.ts";
@@ -78,7 +78,7 @@ export function isDue(result: TokenResult | null | undefined): boolean {
 
 /** For a hit that is past its refresh-on. */
 export function requestEarlyRefresh(context: ClientContext, flow: CachedFlow, leased: LeasedFlow): void {
-  const name = `${context.parts.partitions.key(flow.partition)} ${requestName(flow)}`;
+  const name = `${context.parts.partitions.key(flow.partition)} ${flow.names().leased}`;
   context.earlyRefreshes.request(name, () => refreshEarly(context, flow, leased));
 }
 
@@ -88,7 +88,7 @@ async function refreshEarly(context: ClientContext, flow: CachedFlow, leased: Le
   let state: PartitionState = { status: "absent" };
   const isStillDue = (now: PartitionState): boolean => isDue(answerFromState(context, flow, now).result);
   const outcome = await context.leases.runIfFree<Attempt>({
-    key: leaseKey(context, flow.partition, requestName(flow)),
+    key: leaseKey(context, flow.partition, flow.names().leased),
     whenStored: () => partitions.whenStored(flow.partition),
     async recheck() {
       state = await leased.read();

@@ -8,7 +8,14 @@ import { oboPartition, type Partition } from "../partitions/partition.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { issuedAtMs, listForUser, signedOut } from "./assertion.ts";
-import { answerFromMemory, askUnderLease, inCache, shared, type CachedFlow } from "./cached-flow.ts";
+import {
+  answerFromMemory,
+  askUnderLease,
+  inCache,
+  requestNames,
+  shared,
+  type CachedFlow,
+} from "./cached-flow.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
 import type { TokenResult } from "./result.ts";
@@ -82,7 +89,7 @@ function prepare(context: ConfidentialContext, request: OnBehalfOfRequest): OboF
       correlationId,
     },
     mayUseCache: hasOnly(request, PLAIN_FIELDS) && !request.skipCache,
-    flightKey: () => JSON.stringify(["obo", context.auth.clientId, rest]),
+    names: () => requestNames(context, authority, JSON.stringify(["obo", context.auth.clientId, rest])),
     cacheMs: 0,
   };
 }

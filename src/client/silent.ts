@@ -2,7 +2,7 @@ import { TokenkeepError } from "../errors.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
 import { answerOrRun, type Answering } from "./answer.ts";
-import { answerFromState, inCache, requestName, type LeasedFlow } from "./cached-flow.ts";
+import { answerFromState, inCache, type LeasedFlow } from "./cached-flow.ts";
 import { checkRequest, ownRequest } from "./client-options.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
@@ -68,7 +68,7 @@ async function acquire(context: ClientContext, silent: Silent): Promise<TokenRes
   /** Why the last look past L1 failed, if it did: what is known may be older than a sign-in elsewhere. */
   let unconfirmed: unknown;
   return context.leases.run({
-    key: leaseKey(context, silent.partition, requestName(silent)),
+    key: leaseKey(context, silent.partition, silent.names().leased),
     // Past L1: somebody else may have renewed the token already, or the user has signed in again.
     async recheck() {
       try {

@@ -3,6 +3,7 @@ import { accountRef, type AccountRef } from "../activity/account-ref.ts";
 import type { Authority } from "../msal/issuer.ts";
 import type { Partition } from "../partitions/partition.ts";
 import type { PartitionPlace, Partitions } from "../partitions/partitions.ts";
+import type { RequestNames } from "./cached-flow.ts";
 import { requestedAccount } from "./account.ts";
 import { userSubject, type UserPartitions } from "./context.ts";
 
@@ -12,6 +13,8 @@ export interface Subject {
   readonly partition: Partition;
   /** The way to its record. */
   readonly place?: PartitionPlace | undefined;
+  /** What a plain request for one scope was called that had to be waited for. */
+  lastAsked?: { readonly scope: string; readonly names: RequestNames } | undefined;
 }
 
 /** @throws {OptionsError} if there is no usable account */
