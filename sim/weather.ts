@@ -66,12 +66,12 @@ export function createWeather(): Weather {
     };
     again();
     const comingBack = createPrng(profile.seed, "coming back");
-    if (profile.faults.has("cut-off") && comingBack.chance(0.3)) comeBackNowAndThen(world, comingBack);
+    if (profile.faults.has("cut-off") && comingBack.chance(0.5)) comeBackNowAndThen(world, comingBack);
   }
 
   /** A stream of its own: the other disturbances are what they were. */
   function comeBackNowAndThen(world: World, prng: Prng): void {
-    world.scheduler.after(prng.wait(120_000), undefined, () => {
+    world.scheduler.after(prng.wait(40_000), undefined, () => {
       if (healed) return;
       if (prng.chance(0.5)) outrun(world, prng);
       else if (world.machines.length > 1) comeBackTo(world, prng, prng.pick(world.machines), cutOff);
