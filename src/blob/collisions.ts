@@ -52,9 +52,8 @@ function sharesNoScope(tokens: CacheBlob["AccessToken"]): boolean {
   for (const key of Object.keys(tokens)) {
     for (const part of (tokens[key] as AccessTokenEntity).target.split(" ")) {
       const scope = part.trim().toLowerCase();
-      if (scope === "") continue;
       if (seen.has(scope)) return false;
-      seen.add(scope);
+      if (scope !== "") seen.add(scope);
     }
   }
   return true;

@@ -95,15 +95,15 @@ function matchesToken(
   wanted: readonly string[],
   needles: readonly string[],
 ): boolean {
-  // The cheap comparisons first; MSAL requires all of them, so the order is free.
+  // MSAL requires all of them, so the order is free. The scopes first: they tell one account's tokens apart.
   return (
+    targetContains(token.target, wanted) &&
     token.client_id === query.clientId &&
     token.credential_type === "AccessToken" &&
     // MSAL's on-behalf-of search goes by the assertion alone, so a second match there is ambiguous.
     (query.userAssertionHash ? token.userAssertionHash === query.userAssertionHash : isOwned(token, query)) &&
     !hasKeyComponents(token) &&
-    keyIncludes(key, needles) &&
-    targetContains(token.target, wanted)
+    keyIncludes(key, needles)
   );
 }
 
@@ -229,7 +229,6 @@ function sameRealm(realm: string, wanted: string): boolean {
 /** MSAL reads an entity only if its key mentions what is searched for, so we must not find it otherwise. */
 function keyNeedles(query: AccessTokenQuery, wanted: readonly string[]): string[] {
   const owner = query.userAssertionHash ? [] : [query.homeAccountId ?? "", query.realm];
-  // The scopes first: they tell one account's tokens apart.
   return [...wanted, ...owner, query.clientId].map((part) => part.toLowerCase());
 }
 

@@ -30,6 +30,11 @@ export function appSearchScopes(requested: readonly string[]): string[] {
 /** True if a token with this `target` (scopes, separated by spaces) covers all wanted scopes, in any case. */
 export function targetContains(target: string, wanted: readonly string[]): boolean {
   if (wanted.length === 0) return false;
+  // Most tokens are for one scope, and no set is needed to see that it is another.
+  if (!target.includes(" ")) {
+    const scope = target.trim().toLowerCase();
+    return scope !== "" && wanted.length === 1 && scope === wanted[0]?.toLowerCase();
+  }
   const granted = distinct(target.split(" "));
   // MSAL compares the sizes before it folds case.
   if (granted.size < wanted.length) return false;

@@ -1,5 +1,6 @@
 import { canonicalizeBlob } from "../blob/environments.ts";
 import { blobFromObject } from "../blob/entities.ts";
+import { isJsonObject, type JsonObject } from "../blob/json.ts";
 import { nowSeconds } from "../blob/lookup.ts";
 import type { Provenance } from "../blob/provenance.ts";
 import type { OpenResult, SealContext, Sealer } from "../envelope/sealer.ts";
@@ -58,9 +59,9 @@ export function createRecordCodec(options: CodecOptions): Codec<PartitionRecord>
     if (record.type === "refused") {
       emit({ type: "record-unreadable", partition: partitionLabel(key), reason: "refused" });
     }
-    return record.type === "tokens"
-      ? { ...record, blob: canonicalizeBlob(record.blob, nowSeconds(runtime.now())) }
-      : record;
+    if (record.type !== "tokens") return record;
+    const blob = canonicalizeBlob(record.blob, nowSeconds(runtime.now()));
+    return blob === record.blob ? record : { ...record, blob };
   }
 
   return {
@@ -223,13 +224,13 @@ function partitionId(value: unknown): string {
 }
 
 function provenanceFrom(value: unknown): Provenance {
-  const entries = Object.entries(value as Record<string, Record<string, unknown>>);
-  return Object.fromEntries(
-    entries.map(([print, entry]) => [
-      print,
-      { grant: count(entry["grant"]), generation: count(entry["generation"]) },
-    ]),
-  );
+  if (!isJsonObject(value)) throw new TypeError("provenance");
+  for (const print of Object.keys(value)) {
+    const { grant, generation } = value[print] as JsonObject;
+    count(grant);
+    count(generation);
+  }
+  return value as Provenance;
 }
 
 function text(value: unknown): string {
