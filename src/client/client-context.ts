@@ -8,7 +8,6 @@ import { runOperation } from "../msal/operation.ts";
 import type { AuthorizationUrlRequest, Configuration, MsalClient } from "../msal/types.ts";
 import { createLeases, type Leases } from "../partitions/lease.ts";
 import type { CacheParts } from "../cache-parts.ts";
-import type { Runtime } from "../runtime.ts";
 import type { TokenCache } from "../token-cache.ts";
 import { createAuthorityReader, createUserPartitions, type ClientContext } from "./context.ts";
 import { createEarlyRefreshes } from "./early-refresh.ts";
@@ -37,7 +36,7 @@ export function createClientContext<C extends MsalClient>(
   const { parts } = tokenCache;
   const userPartitions = createUserPartitions(auth.clientId);
   const context: ClientContext<C> = {
-    settingsName: settingsName(resolved, parts.runtime),
+    settingsName: settingsName(resolved),
     parts,
     auth,
     authority: createAuthorityReader(auth, system?.protocolMode),
@@ -56,13 +55,25 @@ export function createClientContext<C extends MsalClient>(
   return context;
 }
 
-/** Who made a client for each request has many of one name. Two functions are never known to say the same. */
-function settingsName({ auth, role, serveNearExpiry, tenants }: ResolvedClient, runtime: Runtime): string {
+/** Who makes a client for each request has many of one name: with functions among its settings, if they are the same. */
+function settingsName({ auth, role, serveNearExpiry, tenants }: ResolvedClient): string {
   const { clientSecret, clientCertificate, clientAssertion, clientCapabilities } = auth;
-  const served = typeof tenants === "function" ? runtime.uuid() : tenants;
   const credentials = [clientSecret, clientCertificate, clientAssertion];
-  const settings = JSON.stringify([role, serveNearExpiry, served, credentials, clientCapabilities]);
+  const settings = JSON.stringify(
+    [role, serveNearExpiry, tenants, credentials, clientCapabilities],
+    (_name, value: unknown) => (typeof value === "function" ? { function: functionNumber(value) } : value),
+  );
   return createHash("sha256").update(settings).digest("base64url");
+}
+
+const functionNumbers = new WeakMap<object, number>();
+let numberedFunctions = 0;
+
+/** What two functions say can only be known to be the same if they are one. */
+function functionNumber(named: object): number {
+  let number = functionNumbers.get(named);
+  if (number === undefined) functionNumbers.set(named, (number = numberedFunctions += 1));
+  return number;
 }
 
 function createClientLeases(parts: CacheParts, requestTimeoutMs: number): Leases {

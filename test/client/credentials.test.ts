@@ -9,7 +9,8 @@ import { createSigningKey, decodeJwt, signJwt } from "../../src/testing/authorit
 import { DEFAULT_CLIENT_IDS, guidFrom } from "../../src/testing/authority/options.ts";
 import { passTime, steerDates } from "../support/dates.ts";
 import { tapNetwork } from "../support/network.ts";
-import { ADA, BEN, READ, createWorld, type Node } from "../support/world.ts";
+import { createTokenCache } from "../../src/token-cache.ts";
+import { ADA, BEN, READ, createWorld, testKeys, type Node } from "../support/world.ts";
 
 steerDates();
 
@@ -159,6 +160,32 @@ test("a discovery document that could not be fetched is asked for again", async 
 describe("a client whose settings are others than those of another client of the cache", () => {
   const { msalAuth } = createWorld().authority;
   const auth = msalAuth("contoso", DEFAULT_CLIENT_IDS.web);
+
+  test("asks with its own assertion, and shares what comes of it with the clients that have the same one", async () => {
+    const asserting = { issuer: "https://cluster.example", subject: "worker" };
+    const key = createSigningKey();
+    const publicKeys = [key.publicKey.export({ format: "pem", type: "spki" }).toString()];
+    const world = createWorld({
+      apps: [{ clientId: DEFAULT_CLIENT_IDS.web, federatedCredentials: [{ ...asserting, publicKeys }] }],
+    });
+    const claims = { iss: asserting.issuer, sub: asserting.subject, aud: "api://AzureADTokenExchange" };
+    const good = () => Promise.resolve(signJwt(key, { ...claims, exp: Date.now() / 1000 + 60 }));
+    const refused = () => Promise.resolve(signJwt(createSigningKey(), { ...claims, exp: 0 }));
+    const { clientSecret: _secret, ...rest } = auth;
+    const tokenCache = createTokenCache({ store: world.store, keys: testKeys() });
+    const system = { networkClient: world.authority.networkClient() };
+    const outcomes = await Promise.allSettled(
+      [refused, good, good].map((clientAssertion) =>
+        createConfidentialClient({
+          auth: { ...rest, clientAssertion },
+          system,
+          tokenCache,
+        }).acquireTokenByClientCredential({ scopes: ["api://notes/.default"], skipCache: true }),
+      ),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
+    expect(world.authority.count({ grant: "client_credentials" })).toBe(2);
+  });
 
   test.each<[string, Partial<ConfidentialClientOptions>]>([
     ["a secret that was replaced", { auth: { ...auth, clientSecret: "the one before" } }],
