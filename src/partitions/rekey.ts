@@ -117,15 +117,24 @@ function cursorContext({ namespace }: RekeyContext): { namespace: string; key: s
 
 /** Sealed: a store's own cursor is a key, which names a user, and this one ends in logs. */
 function sealCursor(context: RekeyContext, place: Place): string {
-  const bytes = context.sealer.seal(Buffer.from(JSON.stringify(place)), cursorContext(context));
+  const text = JSON.stringify({ ...place, of: context.passes.length });
+  const bytes = context.sealer.seal(Buffer.from(text), cursorContext(context));
   return Buffer.from(bytes).toString("base64url");
 }
 
 async function openCursor(context: RekeyContext, cursor: string): Promise<Place> {
   const bytes = Buffer.from(typeof cursor === "string" ? cursor : "", "base64url");
   const opened = await context.sealer.openOrAsk(bytes, cursorContext(context));
-  if (opened.ok) return JSON.parse(opened.plaintext.toString("utf8")) as Place;
-  throw new OptionsError("cursor", "is none of an earlier rekey of this cache, or the keys are others");
+  if (!opened.ok) {
+    throw new OptionsError("cursor", "is none of an earlier rekey of this cache, or the keys are others");
+  }
+  const { of, ...place } = JSON.parse(opened.plaintext.toString("utf8")) as Place & { readonly of: number };
+  // A cache without a store has rows only: the same number means another pass there.
+  if (of === context.passes.length) return place;
+  throw new OptionsError(
+    "cursor",
+    "is of a rekey over other stores: go on with the same ones, or begin anew",
+  );
 }
 
 function checkedSignal(signal: AbortSignal | undefined, closing: AbortSignal): AbortSignal {

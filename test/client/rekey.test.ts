@@ -2,7 +2,13 @@
 import { describe, expect, test } from "vitest";
 
 import { createSealer, keyIdOf } from "../../src/envelope/sealer.ts";
-import { createKeyRing, type KeyRing, type RekeyResult, type Store } from "../../src/index.ts";
+import {
+  createKeyRing,
+  createTokenCache,
+  type KeyRing,
+  type RekeyResult,
+  type Store,
+} from "../../src/index.ts";
 import { systemRuntime } from "../../src/runtime.ts";
 import { DEFAULT_CLIENT_IDS } from "../../src/testing/authority/options.ts";
 import { createSignIn } from "../../src/web/sign-in.ts";
@@ -289,6 +295,26 @@ describe("a rekey that ends early", () => {
     expect(Buffer.from(cursor, "base64url").toString("latin1")).not.toContain("user:client");
     for (const made of ["", "x", Buffer.from('{"pass":0}').toString("base64url")]) {
       await expect(node.cache.rekey({ cursor: made })).rejects.toThrow(/cursor/);
+    }
+  });
+
+  test("goes on over the same stores only", async () => {
+    const world = createWorld();
+    await oneOfEach(world);
+    const settings = { keys: NEW, activity: { store: world.store.activity } };
+    const caches = [createTokenCache({ ...settings, store: world.store }), createTokenCache(settings)];
+    // After the first page: of the cache with records that is among its rows.
+    const cursors = await Promise.all(
+      caches.map(async (cache) => {
+        const ending = new AbortController();
+        const { cursor } = await cache.rekey({ signal: ending.signal, onProgress: () => ending.abort() });
+        return cursor ?? (await cache.rekey({ signal: AbortSignal.abort() })).cursor!;
+      }),
+    );
+    for (const [at, cache] of caches.entries()) {
+      const others = cache.rekey({ cursor: cursors[1 - at]! });
+      await expect(others).rejects.toMatchObject({ name: "OptionsError", option: "cursor" });
+      expect(await cache.rekey({ cursor: cursors[at]! })).toMatchObject({ done: true });
     }
   });
 
