@@ -1,5 +1,5 @@
 /** One record of bytes into Redis by compare-and-swap, beside the same script called bare, and blind writes. */
-import { headOf, valueOf } from "../../src/adapters/redis-value.ts";
+import { headOf } from "../../src/adapters/redis-value.ts";
 import { PUT } from "../../src/adapters/redis-scripts.ts";
 import type { Version } from "../../src/store/blob-store.ts";
 import type { Tiers } from "../../src/tiers/tiers.ts";
@@ -17,7 +17,6 @@ const text = bytes.toString();
 // What the script is called with is ready beforehand: nothing is left but the call.
 const HEAD = headOf("version-of-22-letters");
 const OTHER_HEAD = headOf("version-of-22-lettres");
-const VALUE = valueOf("version-of-22-letters", bytes);
 
 const bareKeys = Array.from({ length: KEYS }, (_, index) => `bare:user:${index}`);
 const bareKeyOf = (index: number): string => bareKeys[index % KEYS]!;
@@ -28,7 +27,7 @@ export const redisWrite: Benchmark = {
     withRedis(async (server) => {
       const parties = await redisParties(server);
       await parties.node.sendCommand(["SCRIPT", "LOAD", PUT.text]);
-      for (const key of bareKeys) await parties.node.set(key, VALUE);
+      for (const key of bareKeys) await parties.node.set(key, Buffer.concat([Buffer.from(HEAD), bytes]));
       const results: Result[] = [];
       for (const callers of [1, 32, 256]) {
         const params = { outcome: "stored", callers, valueBytes: VALUE_BYTES };
@@ -102,5 +101,5 @@ function losersOf({ node, oursOnNode }: RedisParties): Subject[] {
 }
 
 function scriptArgs(index: number, expected: string | Buffer): (string | Buffer)[] {
-  return [PUT.sha1, "1", bareKeyOf(index), expected, VALUE, TTL];
+  return [PUT.sha1, "1", bareKeyOf(index), expected, HEAD, bytes, TTL];
 }

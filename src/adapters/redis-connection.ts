@@ -61,13 +61,20 @@ export function createRedisConnection(client: RedisDriver, runtime: Runtime): Re
 
   const current = (): RedisDriver | undefined => (hasStarted && !isClosed ? driver : undefined);
 
-  async function call<R>(operation: string, work: (driver: RedisDriver) => Promise<R>): Promise<R> {
+  /** What `work` throws is a failure like one that it rejects with. */
+  function attempt<R>(work: (driver: RedisDriver) => Promise<R>): Promise<R> {
     try {
-      if (!current()) await ready();
-      return await work(driver);
+      return work(driver);
     } catch (error) {
-      throw redisFailure(operation, error);
+      return Promise.reject(error as Error);
     }
+  }
+
+  function call<R>(operation: string, work: (driver: RedisDriver) => Promise<R>): Promise<R> {
+    const outcome = current() ? attempt(work) : ready().then(() => work(driver));
+    return outcome.catch((error: unknown) => {
+      throw redisFailure(operation, error);
+    });
   }
 
   return {

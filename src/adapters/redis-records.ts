@@ -4,7 +4,7 @@ import type { RedisReply } from "./redis-client.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { redisReads } from "./redis-reads.ts";
 import { DELETE, GET_UNLESS, PUT, TOUCH } from "./redis-scripts.ts";
-import { headOf, storedFrom, valueOf } from "./redis-value.ts";
+import { headOf, storedFrom } from "./redis-value.ts";
 import type { BlobStore, PutResult, Version } from "../store/blob-store.ts";
 
 /** The {@link BlobStore} part. A read, a write and a conflict with what is there are one round trip each. */
@@ -58,18 +58,24 @@ interface Write {
 }
 
 /** Compare and swap of one value, also for account activity. */
-export async function putValue(
+export function putValue(
   { run }: RedisConnection,
   driver: Parameters<RedisConnection["run"]>[0],
   key: string,
   { bytes, version, ifVersion, ttl, signal }: Write,
 ): Promise<PutResult> {
   const expected = ifVersion === null ? "" : headOf(ifVersion);
-  const value = valueOf(version, bytes);
-  const reply = await run(driver, PUT, [key], [expected, value, ttl], signal);
-  if (reply === 1) return { stored: true };
-  const current = storedFrom(Array.isArray(reply) ? (reply as readonly RedisReply[])[0] : undefined);
-  return current === undefined ? { stored: false } : { stored: false, current };
+  const args = [expected, headOf(version), asBuffer(bytes), ttl];
+  return run(driver, PUT, [key], args, signal).then((reply) => {
+    if (reply === 1) return { stored: true };
+    const current = storedFrom(Array.isArray(reply) ? (reply as readonly RedisReply[])[0] : undefined);
+    return current === undefined ? { stored: false } : { stored: false, current };
+  });
+}
+
+/** The same memory. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The server counts from when it gets the command. */

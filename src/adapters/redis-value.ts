@@ -19,24 +19,10 @@ const MAX_ASCII = 127;
 
 /** What a value of that version begins with. A text where that has the same bytes: clients send it in one piece. */
 export function headOf(version: Version): string | Buffer {
-  const length = lengthOf(version);
-  return length <= MAX_ASCII ? String.fromCharCode(length) + version : valueOf(version, NOTHING);
-}
-
-/** @throws {OptionsError} if the version has no byte, or too many */
-export function valueOf(version: Version, bytes: Uint8Array): Buffer {
-  const length = lengthOf(version);
-  const value = Buffer.allocUnsafe(1 + length + bytes.length);
-  value[0] = length;
-  value.write(version, 1, "utf8");
-  value.set(bytes, 1 + length);
-  return value;
-}
-
-function lengthOf(version: Version): number {
   const length = Buffer.byteLength(version, "utf8");
-  if (length >= 1 && length <= MAX_VERSION_BYTES) return length;
-  throw new OptionsError("version", `must have 1 to ${MAX_VERSION_BYTES} bytes`);
+  if (length < 1 || length > MAX_VERSION_BYTES) {
+    throw new OptionsError("version", `must have 1 to ${MAX_VERSION_BYTES} bytes`);
+  }
+  if (length <= MAX_ASCII) return String.fromCharCode(length) + version;
+  return Buffer.concat([Buffer.of(length), Buffer.from(version, "utf8")]);
 }
-
-const NOTHING = Buffer.alloc(0);
