@@ -105,13 +105,23 @@ function equip(world: World, process: Process): Pick<Process, "cache" | "clients
   return { cache, clients: { web: client(WEB_ID), api: client(API_ID) } };
 }
 
+/** What sums of times lose. */
+const ROUNDING_MS = 0.001;
+
 /** The process's own clock, timers in virtual time, and the seed's randomness. */
 function createNodeRuntime(world: World, process: Process): Runtime {
-  const { scheduler, prng } = world;
+  const { scheduler, prng, checker } = world;
   const startOfClock = 1_000 * (process.machine.number + 1);
+  let latestMs = 0;
   return {
     now: () => Math.floor(process.wallMs()),
-    monotonicNow: () => startOfClock + scheduler.nowMs - process.startedAt - process.sleptMs,
+    monotonicNow() {
+      const nowMs = startOfClock + scheduler.nowMs - process.startedAt - process.sleptMs;
+      // No such clock exists: what our code makes of one would prove nothing.
+      if (nowMs < latestMs - ROUNDING_MS) checker.broken("clock", `that of ${process.name} runs backwards`);
+      latestMs = Math.max(latestMs, nowMs);
+      return nowMs;
+    },
     setTimer: (callback, delayMs) => scheduler.after(delayMs, process, callback),
     clearTimer(timer) {
       if (timer) (timer as ScheduledEvent).run = undefined;

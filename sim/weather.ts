@@ -110,7 +110,8 @@ export function createWeather(): Weather {
         return history.add(`! ${where} hears nothing for ${Math.round(2 * lastsMs)} ms`);
       case "pause":
         if (!machine.process) return;
-        machine.process.frozenUntil = until;
+        // Nothing of this kind ends a sleep.
+        machine.process.frozenUntil = Math.max(machine.process.frozenUntil, until);
         faults.note(kind, machine.number, lastsMs);
         return history.add(`! ${machine.process.name} is frozen for ${Math.round(lastsMs)} ms`);
       case "suspend":
