@@ -1,4 +1,5 @@
 /** Everybody asks at once for one token that has expired. */
+import type { AccountInfo } from "@azure/msal-node";
 import { memoryStore } from "../../src/adapters/memory.ts";
 import type { Benchmark } from "../lib/benchmark.ts";
 import type { Result } from "../lib/compare.ts";
@@ -15,6 +16,8 @@ import { createProvider, type Provider } from "../lib/provider.ts";
 import { median, percentile, spreadOf } from "../lib/statistics.ts";
 
 const PROVIDER_MS = 100;
+/** A thousand calls compile the code, thirty thousand make it as fast as it is in a process that has served for a while. */
+const WARM_UPS = 6;
 /** MSAL renews what has less than 300 s left. */
 const EXPIRING_SECONDS = 200;
 
@@ -40,11 +43,10 @@ export const herd: Benchmark = {
     for (const callers of isQuick ? [50, 500] : [50, 500, 5_000]) {
       const rounds = new Map<Party, Round[]>(parties.map((party) => [party, []]));
       const most = callers > 1_000 ? 3 : 5;
-      for (let round = 0; round <= Math.min(pace.rounds, most); round += 1) {
+      for (let round = -WARM_UPS; round < Math.min(pace.rounds, most); round += 1) {
         for (const party of parties) {
           const outcome = await stampede(provider, party, callers, (user += 1));
-          // In the first the code is compiled.
-          if (round > 0) rounds.get(party)!.push(outcome);
+          if (round >= 0) rounds.get(party)!.push(outcome);
         }
       }
       results.push(...parties.map((party) => resultOf(party.name, callers, rounds.get(party)!)));
@@ -56,23 +58,26 @@ export const herd: Benchmark = {
 
 function partiesOf(application: Application): { parties: readonly Party[]; close(): Promise<unknown> } {
   const { client, cache, bring } = ours(application, memoryStore());
-  const request = (index: number): { account: ReturnType<Application["account"]>; scopes: string[] } => ({
-    account: application.account(index),
-    scopes: SCOPES,
-  });
+  /** Each caller has an account of its own, as from a session. */
+  const requests = (index: number): (() => { account: AccountInfo; scopes: string[] }) => {
+    const account = application.account(index);
+    return () => ({ account: { ...account }, scopes: SCOPES });
+  };
   const parties: Party[] = [
     {
       name: "tokenkeep",
       async prepare(index, blob) {
         await bring(index, blob);
-        return () => client.acquireTokenSilent(request(index));
+        const request = requests(index);
+        return () => client.acquireTokenSilent(request());
       },
     },
     {
       name: "msal-node, no plugin, one client",
       async prepare(index, blob) {
         const alone = msalAlone(application, [blob]);
-        return () => alone.acquireTokenSilent(request(index));
+        const request = requests(index);
+        return () => alone.acquireTokenSilent(request());
       },
     },
     {
@@ -80,7 +85,8 @@ function partiesOf(application: Application): { parties: readonly Party[]; close
       async prepare(index, blob) {
         const key = application.account(index).homeAccountId;
         const values = mapClient(new Map([[key, blob]]));
-        return () => msalWithPlugin(application, values, key).acquireTokenSilent(request(index));
+        const request = requests(index);
+        return () => msalWithPlugin(application, values, key).acquireTokenSilent(request());
       },
     },
   ];
