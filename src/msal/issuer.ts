@@ -37,10 +37,11 @@ export interface AuthorityOptions {
 /** Reads an authority the way MSAL does (`Authority.generateAuthority`, 16.16.1). */
 export function parseAuthority(options: AuthorityOptions): Authority {
   const url = authorityUrl(options);
-  const segments = url.pathname.split("/").filter((segment) => segment !== "");
-  const environment = canonicalEnvironment(url.host);
-  const isAdfs = segments[0]?.toLowerCase() === "adfs";
   const isGeneric = options.protocolMode === ProtocolMode.OIDC;
+  const given = url.pathname.split("/").filter((segment) => segment !== "");
+  const isAdfs = given[0]?.toLowerCase() === "adfs";
+  const segments = isGeneric || isAdfs ? given : withoutVersion(given);
+  const environment = canonicalEnvironment(url.host);
   const isPolicy = segments.length > 1 || segments[0]?.toLowerCase() === B2C_PATH_PREFIX;
   const ownIssuer = isAdfs || isGeneric || isPolicy;
   // Generic issuers compare exactly (OpenID Connect Core, section 3.1.3.7); Microsoft's paths without case.
@@ -53,6 +54,12 @@ export function parseAuthority(options: AuthorityOptions): Authority {
       `${url.protocol}//${networkHost(url.host)}${url.pathname.endsWith("/") ? url.pathname : `${url.pathname}/`}`.toLowerCase(),
     isAdfs,
   };
+}
+
+/** MSAL asks the same endpoints with it and without (`Authority.defaultOpenIdConfigurationEndpoint`, 16.16.1). */
+function withoutVersion(segments: readonly string[]): readonly string[] {
+  const hasVersion = segments.length > 1 && segments.at(-1)?.toLowerCase() === "v2.0";
+  return hasVersion ? segments.slice(0, -1) : segments;
 }
 
 /** True for an authority that stands for every tenant; which one, only an answer says. */
