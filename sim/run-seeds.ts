@@ -63,7 +63,7 @@ function report(result: Found, options: RunSeedsOptions, print: (text: string) =
   print(result.profile);
   if (from > 1) print(`  … ${from} lines …`);
   print(result.history.slice(Math.max(1, from), violation.line + 2).join("\n"));
-  const again = options.breakName === undefined ? "" : ` --break ${options.breakName}`;
+  const again = options.breakName === undefined ? "" : ` --break ${JSON.stringify(options.breakName)}`;
   print(
     `violation of "${violation.rule}" in seed ${result.seed} at step ${violation.step}: ${violation.text}`,
   );
