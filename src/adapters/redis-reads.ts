@@ -12,7 +12,7 @@ interface Reading {
 }
 
 /** More would hold up the first of them until the answers to all have come. */
-const MAX_JOINED = 32;
+const MAX_JOINED = 64;
 
 /** A server that knows only the commands it was told to, or a proxy in front of several, may refuse the joined one. */
 const REFUSES_JOINED = /^(?:NOPERM|CROSSSLOT|ERR unknown command|ERR command not)/i;

@@ -84,8 +84,8 @@ describe.skipIf(!redisProgram)("Redis store", () => {
       expect(lost).toMatchObject({ stored: false, current: { bytes } });
     });
 
-    test("readings that begin together are one command for each 32, and everybody gets what lies under his key", async () => {
-      const keys = Array.from({ length: 70 }, (_, index) => `key-${index}`);
+    test("readings that begin together are one command for each 64, and everybody gets what lies under his key", async () => {
+      const keys = Array.from({ length: 130 }, (_, index) => `key-${index}`);
       for (const key of keys.slice(1)) {
         await store.put(key, Buffer.from(key), { version: fresh(), ifVersion: null, ...HOUR });
       }
