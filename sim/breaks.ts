@@ -488,8 +488,8 @@ const BREAKS: Readonly<Record<string, Break>> = {
     rewrites: [
       {
         file: "envelope/live-ring.ts",
-        find: "    if (isClosed) return;\n    timer",
-        replace: "    if (!isClosed) return;\n    timer",
+        find: "    if (closing.signal.aborted) return;\n    timer",
+        replace: "    if (!closing.signal.aborted) return;\n    timer",
       },
     ],
   },

@@ -23,7 +23,7 @@ export interface LiveKeyRing extends KeyRing {
   reload(): Promise<boolean>;
   /** Begins the periodic loads; their timer keeps no process alive. */
   start(): void;
-  /** Ends them. */
+  /** Ends them, and the waiting for one that is under way: its timer would keep the process alive. */
   close(): void;
 }
 
@@ -49,12 +49,12 @@ export function createLiveRing(keys: ReloadingKeys, options: LiveRingOptions): L
   /** Resolves with the load under way, or when that has lasted too long: for all who ask meanwhile. */
   let patience: Promise<void> | undefined;
   let timer: Timer;
-  let isClosed = false;
+  const closing = new AbortController();
   const mayAsk = createAllowance(runtime);
 
   function schedule(): void {
     runtime.clearTimer(timer);
-    if (isClosed) return;
+    if (closing.signal.aborted) return;
     timer = runtime.setTimer(
       () => void begin().catch(noMore),
       keys.everyMs * (1 - SPREAD * runtime.jitter()),
@@ -73,9 +73,9 @@ export function createLiveRing(keys: ReloadingKeys, options: LiveRingOptions): L
 
   async function loadOnce(): Promise<boolean> {
     try {
-      return take(checkedRing(await loaded(keys, { runtime, emit }), "load"));
+      return take(checkedRing(await loaded(keys, { runtime, emit }, closing.signal), "load"));
     } catch (error) {
-      emit({ type: "keys-not-reloaded", error });
+      if (!closing.signal.aborted) emit({ type: "keys-not-reloaded", error });
       throw error;
     }
   }
@@ -113,7 +113,7 @@ export function createLiveRing(keys: ReloadingKeys, options: LiveRingOptions): L
       // A load under way may have begun before the key was there.
       if (loading) await patience;
       const isKnown = (): boolean => ring.find(keyId) !== undefined;
-      if (isKnown() || isClosed) return isKnown();
+      if (isKnown() || closing.signal.aborted) return isKnown();
       if (!loading && mayAsk()) void begin().catch(noMore);
       if (loading) await patience;
       return isKnown();
@@ -124,15 +124,19 @@ export function createLiveRing(keys: ReloadingKeys, options: LiveRingOptions): L
     },
     start: schedule,
     close() {
-      isClosed = true;
+      closing.abort();
       runtime.clearTimer(timer);
     },
   });
 }
 
 /** Within a budget, and with an error that can be shown: whoever keeps keys may have put some into theirs. */
-async function loaded(keys: ReloadingKeys, { runtime, emit }: LiveRingOptions): Promise<KeyRing> {
-  const calls = { wrapper: { name: "reload" }, budgetMs: LOAD_BUDGET_MS, runtime };
+async function loaded(
+  keys: ReloadingKeys,
+  { runtime, emit }: LiveRingOptions,
+  ending: AbortSignal,
+): Promise<KeyRing> {
+  const calls = { wrapper: { name: "reload" }, budgetMs: LOAD_BUDGET_MS, runtime, ending };
   const answer = await callProvider(calls, "loading the keys", async () => {
     try {
       const onGrace = (problem: GraceProblem): void => emit({ type: "keys-in-grace", ...problem });

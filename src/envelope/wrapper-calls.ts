@@ -20,6 +20,8 @@ interface ProviderCalls {
   readonly wrapper: Pick<KeyWrapper, "name">;
   readonly budgetMs: number;
   readonly runtime: Runtime;
+  /** Ends the wait as the budget does: nobody waits any more. */
+  readonly ending?: AbortSignal | undefined;
 }
 
 /** A wrapper and how long each call to it may take. */
@@ -88,7 +90,7 @@ export function callProvider<T>(
   call: (signal: AbortSignal) => Promise<T>,
   discard?: (answer: T) => void,
 ): Promise<T> {
-  const { runtime, budgetMs, wrapper } = calls;
+  const { runtime, budgetMs, wrapper, ending } = calls;
   const controller = new AbortController();
   return new Promise((resolve, reject) => {
     let waiting = true;
@@ -96,14 +98,18 @@ export function callProvider<T>(
       if (!waiting) return;
       waiting = false;
       runtime.clearTimer(timer);
+      ending?.removeEventListener("abort", ended);
       outcome();
     };
-    const outOfTime = (): void => {
-      settle(() => reject(unavailable(wrapper, what, `it did not answer within ${budgetMs} ms`)));
+    const giveUp = (problem: string): void => {
+      settle(() => reject(unavailable(wrapper, what, problem)));
       controller.abort();
     };
+    const outOfTime = (): void => giveUp(`it did not answer within ${budgetMs} ms`);
+    const ended = (): void => giveUp("the cache was closed");
     // Somebody awaits the keys: a script must not end for want of other things to do.
     const timer = runtime.setTimer(outOfTime, budgetMs, { keepAlive: true });
+    ending?.addEventListener("abort", ended);
     // Not before the timer is there: what a wrapper throws at once is settled at once.
     const answered = async (): Promise<T> => call(controller.signal);
     answered().then(

@@ -8,6 +8,7 @@ import { OptionsError, type TokenkeepError } from "../../src/errors.ts";
 import type { TokenkeepEvent } from "../../src/telemetry/events.ts";
 import { fakeRuntime, type FakeRuntime } from "../adapters/fake-runtime.ts";
 import { errorOf } from "../support/error-of.ts";
+import { settle } from "../support/settle.ts";
 import { CONTEXT, KEY_ONE, KEY_TWO } from "./support.ts";
 
 const TEXT = Buffer.from("a refresh token");
@@ -73,6 +74,19 @@ describe("keys that are loaded anew", () => {
     await kept.runtime.advance(10 * EVERY_MS);
     expect(await kept.live.learn("b")).toBe(false);
     expect(kept.loads).toBe(0);
+  });
+
+  test("leave no timer behind either once they are closed during a load that hangs", async () => {
+    const kept = await keeper("a");
+    kept.brings = () => new Promise(() => undefined);
+    await kept.runtime.advance(EVERY_MS);
+    const learning = kept.live.learn("b");
+    expect(kept.runtime.pendingTimers()).toBeGreaterThan(0);
+    kept.live.close();
+    await settle();
+    expect(kept.runtime.pendingTimers()).toBe(0);
+    expect(await learning).toBe(false);
+    expect([kept.loads, kept.events]).toEqual([1, []]);
   });
 
   test("seal under the key that is first by then, and open what was sealed before", async () => {
