@@ -17,7 +17,7 @@ export interface LiveKeyRing extends KeyRing {
    */
   learn(keyId: string): Promise<boolean>;
   /**
-   * Loads the keys now, whatever is under way or allowed.
+   * Loads the keys now, whatever is under way or allowed; not once it is closed.
    * @returns whether other keys came of it. @throws retryable `ERR_KEYS_UNAVAILABLE`, or what tells more
    */
   reload(): Promise<boolean>;

@@ -15,12 +15,14 @@ const NAME = /^[A-Za-z0-9_.-]{1,32}$/;
 
 const DEFAULT_BUDGET_MS = 5_000;
 
+const CLOSED = "the cache was closed";
+
 /** Somebody who is asked for keys, by name, and how long each call may take. */
 interface ProviderCalls {
   readonly wrapper: Pick<KeyWrapper, "name">;
   readonly budgetMs: number;
   readonly runtime: Runtime;
-  /** Ends the wait as the budget does: nobody waits any more. */
+  /** Ends the wait as the budget does: nobody waits any more. Once it has ended nobody is asked. */
   readonly ending?: AbortSignal | undefined;
 }
 
@@ -91,6 +93,8 @@ export function callProvider<T>(
   discard?: (answer: T) => void,
 ): Promise<T> {
   const { runtime, budgetMs, wrapper, ending } = calls;
+  // A signal tells nobody twice: the call would be waited for until its time is up.
+  if (ending?.aborted) return Promise.reject(unavailable(wrapper, what, CLOSED));
   const controller = new AbortController();
   return new Promise((resolve, reject) => {
     let waiting = true;
@@ -106,7 +110,7 @@ export function callProvider<T>(
       controller.abort();
     };
     const outOfTime = (): void => giveUp(`it did not answer within ${budgetMs} ms`);
-    const ended = (): void => giveUp("the cache was closed");
+    const ended = (): void => giveUp(CLOSED);
     // Somebody awaits the keys: a script must not end for want of other things to do.
     const timer = runtime.setTimer(outOfTime, budgetMs, { keepAlive: true });
     ending?.addEventListener("abort", ended);

@@ -89,6 +89,20 @@ describe("keys that are loaded anew", () => {
     expect([kept.loads, kept.events]).toEqual([1, []]);
   });
 
+  test("asked for by hand are not loaded once they are closed, whether before or during the asking", async () => {
+    const kept = await keeper("a");
+    kept.brings = () => new Promise(() => undefined);
+    await kept.runtime.advance(EVERY_MS);
+    const during = errorOf(kept.live.reload());
+    kept.live.close();
+    for (const asking of [during, errorOf(kept.live.reload())]) {
+      await settle();
+      expect(kept.runtime.pendingTimers()).toBe(0);
+      expect(await asking).toMatchObject({ code: "ERR_KEYS_UNAVAILABLE", retryable: true });
+    }
+    expect([kept.loads, kept.events]).toEqual([1, []]);
+  });
+
   test("seal under the key that is first by then, and open what was sealed before", async () => {
     const kept = await keeper("a");
     const sealer = createSealer(kept.live, kept.runtime);
