@@ -90,9 +90,11 @@ function hold(source: RefreshLease, { key, owner, sentAt }: Taken, terms: LeaseT
   }
 
   function keepRenewing(): void {
-    // Work that hangs must not keep everybody else out for ever.
-    if (ended || isOverlong()) return;
-    timer = runtime.setTimer(() => void renew().then(keepRenewing), ttlMs / 3);
+    if (ended) return;
+    timer = runtime.setTimer(() => {
+      // Work that hangs must not keep everybody else out for ever.
+      if (!ended && !isOverlong()) void renew().then(keepRenewing);
+    }, ttlMs / 3);
   }
 
   keepRenewing();

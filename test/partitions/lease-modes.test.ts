@@ -244,6 +244,22 @@ describe("one-time refresh tokens: what came of the work is not in the store yet
     await soon(runtime, own.run(renewal(10, changes)));
     expect(provider.calls).toBe(3);
   });
+
+  test("it is kept for less than three leases, and not renewed in the last of them", async () => {
+    const { runtime, lease, process, renewal } = setUp("one-time");
+    const { whenStored, recheck } = unsaved();
+    const begunAtMs = runtime.monotonicNow();
+    const renewedAfterMs: number[] = [];
+    const renew: RefreshLease["renew"] = (key, options) => {
+      renewedAfterMs.push(runtime.monotonicNow() - begunAtMs);
+      return lease.renew(key, options);
+    };
+    await soon(runtime, process({ lease: { ...lease, renew } }).run(renewal(0, { whenStored, recheck })));
+    await runtime.advance(3 * ONE_TIME_TTL_MS - 1_001);
+    expect(renewedAfterMs).toHaveLength(5);
+    expect(Math.max(...renewedAfterMs)).toBeLessThan(2 * ONE_TIME_TTL_MS);
+    expect(await lease.acquire("partition", { owner: "next", ttlMs: 1 })).toEqual({ held: true });
+  });
 });
 
 describe("reusable refresh tokens", () => {
