@@ -107,7 +107,8 @@ export function createCacheAnswers(runtime: Runtime): CacheAnswers {
     if (answers.all.length === 1) return undefined;
     answers.byName ??= new Map(answers.all.map((answer) => [nameOf(answer.wantedScopes, answer), answer]));
     const found = answers.byName.get(nameOf(search.scopes, search));
-    if (found) answers.last = found;
+    if (!found || !isSame(found, search)) return undefined;
+    answers.last = found;
     return found;
   }
 
@@ -231,7 +232,7 @@ function isLive({ usableFrom, usableUntil }: Prepared, nowMs: number, marginSeco
   return usableFrom <= now && now + marginSeconds <= usableUntil;
 }
 
-/** All of that as text. The count keeps one odd scope apart from two. */
+/** All of that as text. Odd scopes can give two questions one name: {@link isSame} judges what is found by it. */
 function nameOf(
   scopes: readonly string[],
   { homeAccountId, environment, realm, resource, userAssertionHash }: Question,

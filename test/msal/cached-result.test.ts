@@ -242,3 +242,26 @@ test("what all answers from one record share cannot be changed by whoever gets t
   expect(() => Object.assign(result!.idTokenClaims, { oid: "eve" })).toThrow(TypeError);
   expect(() => Object.assign(result!, { accessToken: "mine to change" })).not.toThrow();
 });
+
+test("an odd scope is not answered with what was found for the scopes that it spells", () => {
+  const answers = createCacheAnswers(systemRuntime);
+  const blob = blobOf({
+    accessTokens: [accessToken({ target: "a b" })],
+    idTokens: [idToken({ secret: fakeIdToken() })],
+    accounts: [account()],
+  });
+  const kept = record(blob);
+  const ask = (...scopes: string[]) =>
+    answers.find(kept, "L1", {
+      clientId: CLIENT,
+      environment: "login.windows.net",
+      realm: TENANT,
+      scopes,
+      homeAccountId: HOME,
+      authority: HOME_AUTHORITY,
+      correlationId: undefined,
+    }).result;
+  expect([ask("a", "b"), ask("a")]).not.toContain(undefined);
+  expect(ask("2\na\nb")).toBeUndefined();
+  expect(ask("a", "b")).toBeDefined();
+});
