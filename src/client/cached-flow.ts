@@ -4,6 +4,7 @@ import { slotFor, type PartitionPlace, type PartitionState } from "../partitions
 import type { Authority } from "../msal/issuer.ts";
 import type { Runtime } from "../runtime.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
+import { functionNumber } from "./function-number.ts";
 import type { CacheAnswer, CacheSearch } from "./lookup.ts";
 import { nearExpiry, orNearExpiry } from "./near-expiry.ts";
 import { reasonOf, type Renewal } from "./renewal.ts";
@@ -30,13 +31,23 @@ export interface CachedFlow {
 export interface RequestNames {
   /** Among the clients of a cache. */
   readonly leased: string;
-  /** Among those with the same settings (secret, tenants, role): others do not share, they lease together. */
+  /**
+   * Among those with the same settings (secret, tenants, role) and the same function in the request: others do not
+   * share, they lease together.
+   */
   readonly shared: string;
 }
 
-export function requestNames(context: ClientContext, authority: Authority, request: string): RequestNames {
+/** @param credential of the request itself, if it has one; `request` says it where it is a text */
+export function requestNames(
+  context: ClientContext,
+  authority: Authority,
+  request: string,
+  credential?: unknown,
+): RequestNames {
   const leased = `${authority.canonical} ${request}`;
-  return { leased, shared: `${context.settingsName} ${leased}` };
+  const own = typeof credential === "function" ? ` ${functionNumber(credential)}` : "";
+  return { leased, shared: `${context.settingsName} ${leased}${own}` };
 }
 
 /** Runs a reading or a saving of a flow, and notes how long it took. */

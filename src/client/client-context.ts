@@ -11,6 +11,7 @@ import type { CacheParts } from "../cache-parts.ts";
 import type { TokenCache } from "../token-cache.ts";
 import { createAuthorityReader, createUserPartitions, type ClientContext } from "./context.ts";
 import { createEarlyRefreshes } from "./early-refresh.ts";
+import { functionNumber } from "./function-number.ts";
 import { createCacheAnswers } from "./lookup.ts";
 import { createSubjects } from "./subjects.ts";
 import { createTenantGate, type AllowedTenants } from "./tenants.ts";
@@ -64,16 +65,6 @@ function settingsName({ auth, role, serveNearExpiry, tenants }: ResolvedClient):
     (_name, value: unknown) => (typeof value === "function" ? { function: functionNumber(value) } : value),
   );
   return createHash("sha256").update(settings).digest("base64url");
-}
-
-const functionNumbers = new WeakMap<object, number>();
-let numberedFunctions = 0;
-
-/** What two functions say can only be known to be the same if they are one. */
-function functionNumber(named: object): number {
-  let number = functionNumbers.get(named);
-  if (number === undefined) functionNumbers.set(named, (number = numberedFunctions += 1));
-  return number;
 }
 
 function createClientLeases(parts: CacheParts, requestTimeoutMs: number): Leases {

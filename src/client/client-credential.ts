@@ -87,7 +87,7 @@ function prepare(context: ConfidentialContext, request: ClientCredentialRequest)
       !isAnyTenant(authority),
     names() {
       const name = JSON.stringify(["app", context.auth.clientId, rest, typeof request.clientAssertion]);
-      return requestNames(context, authority, name);
+      return requestNames(context, authority, name, request.clientAssertion);
     },
     cacheMs: 0,
   };

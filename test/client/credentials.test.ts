@@ -157,20 +157,41 @@ test("a discovery document that could not be fetched is asked for again", async 
   await node.signIn(ADA);
 });
 
+/** An application with a federated credential, and functions that make assertions: one that is taken, one that is not. */
+function federated() {
+  const issuer = { issuer: "https://cluster.example", subject: "worker" };
+  const key = createSigningKey();
+  const publicKeys = [key.publicKey.export({ format: "pem", type: "spki" }).toString()];
+  const world = createWorld({
+    apps: [{ clientId: DEFAULT_CLIENT_IDS.web, federatedCredentials: [{ ...issuer, publicKeys }] }],
+  });
+  const claims = { iss: issuer.issuer, sub: issuer.subject, aud: "api://AzureADTokenExchange" };
+  return {
+    world,
+    good: () => Promise.resolve(signJwt(key, { ...claims, exp: Date.now() / 1000 + 60 })),
+    refused: () => Promise.resolve(signJwt(createSigningKey(), { ...claims, exp: 0 })),
+  };
+}
+
+test("a request with an assertion of its own shares an answer only with those that have the same one", async () => {
+  const { world, good, refused } = federated();
+  const auth = world.authority.msalAuth("contoso", DEFAULT_CLIENT_IDS.web);
+  const { client } = world.node({}, { auth: { ...auth, clientAssertion: refused } });
+  const outcomes = await Promise.allSettled(
+    [refused, good, good].map((clientAssertion) =>
+      client.acquireTokenByClientCredential({ scopes: ["api://notes/.default"], clientAssertion }),
+    ),
+  );
+  expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
+  expect(world.authority.count({ grant: "client_credentials" })).toBe(2);
+});
+
 describe("a client whose settings are others than those of another client of the cache", () => {
   const { msalAuth } = createWorld().authority;
   const auth = msalAuth("contoso", DEFAULT_CLIENT_IDS.web);
 
   test("asks with its own assertion, and shares what comes of it with the clients that have the same one", async () => {
-    const asserting = { issuer: "https://cluster.example", subject: "worker" };
-    const key = createSigningKey();
-    const publicKeys = [key.publicKey.export({ format: "pem", type: "spki" }).toString()];
-    const world = createWorld({
-      apps: [{ clientId: DEFAULT_CLIENT_IDS.web, federatedCredentials: [{ ...asserting, publicKeys }] }],
-    });
-    const claims = { iss: asserting.issuer, sub: asserting.subject, aud: "api://AzureADTokenExchange" };
-    const good = () => Promise.resolve(signJwt(key, { ...claims, exp: Date.now() / 1000 + 60 }));
-    const refused = () => Promise.resolve(signJwt(createSigningKey(), { ...claims, exp: 0 }));
+    const { world, good, refused } = federated();
     const { clientSecret: _secret, ...rest } = auth;
     const tokenCache = createTokenCache({ store: world.store, keys: testKeys() });
     const system = { networkClient: world.authority.networkClient() };
