@@ -36,30 +36,35 @@ export function redisReads(connection: RedisConnection): (key: string) => Promis
 
   function sendAlone(reading: Reading): void {
     const { key, reject } = reading;
-    const asked =
-      connection.open?.send(key, ["GET", key]) ?? connection.call("get", (on) => on.send(key, ["GET", key]));
-    asked.then(
-      (reply) => answer(reading, reply),
-      (error: unknown) => reject(connection.failure("get", error)),
-    );
+    connection
+      .call("get", (driver) => driver.send(key, ["GET", key]))
+      .then((reply) => answer(reading, reply), reject);
   }
 
   function sendJoined(driver: RedisDriver, readings: readonly Reading[]): void {
     const keys = readings.map(({ key }) => key);
-    driver.send(keys[0] ?? "", ["MGET", ...keys]).then(
+    // Here and now, as one command: whatever `send` throws is a failure as well.
+    const asked = new Promise<RedisReply>((resolve) =>
+      resolve(driver.send(keys[0] ?? "", ["MGET", ...keys])),
+    );
+    asked.then(
       (replies) => {
-        for (const [index, reading] of readings.entries())
-          answer(reading, (replies as readonly RedisReply[])[index]);
+        // A reply that is missing is no miss.
+        const isWhole = Array.isArray(replies) && replies.length === readings.length;
+        if (!isWhole)
+          return failAll(readings, new Error("the client answered with something else than a list"));
+        for (const [index, reading] of readings.entries()) answer(reading, replies[index] as RedisReply);
       },
       (error: unknown) => {
-        const isRefused = error instanceof Error && REFUSES_JOINED.test(error.message);
-        if (isRefused) mayJoin = false;
-        for (const reading of readings) {
-          if (isRefused) sendAlone(reading);
-          else reading.reject(connection.failure("get", error));
-        }
+        if (!(error instanceof Error && REFUSES_JOINED.test(error.message))) return failAll(readings, error);
+        mayJoin = false;
+        for (const reading of readings) sendAlone(reading);
       },
     );
+  }
+
+  function failAll(readings: readonly Reading[], error: unknown): void {
+    for (const { reject } of readings) reject(connection.failure("get", error));
   }
 
   function answer({ resolve, reject }: Reading, reply: RedisReply): void {

@@ -11,7 +11,7 @@ import type { PartitionState } from "../partitions/partitions.ts";
 import type { ListedPartition } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import type { SignOutOutcome } from "../partitions/sign-out.ts";
-import { randomId } from "../runtime.ts";
+import type { Runtime } from "../runtime.ts";
 import { issuedAtMs, listForUser, signedOut } from "./assertion.ts";
 import { activitySubject, credentialOf, type ConfidentialContext } from "./context.ts";
 import { accountOf, checkedProcessKey, processPartition } from "./long-running-flow.ts";
@@ -33,7 +33,7 @@ export async function initiateLongRunningProcess(
   request: OnBehalfOfRequest,
   givenKey: string | undefined,
 ): Promise<LongRunningProcess> {
-  const key = givenKey === undefined ? randomId(context.parts.runtime) : checkedProcessKey(givenKey);
+  const key = givenKey === undefined ? randomKey(context.parts.runtime) : checkedProcessKey(givenKey);
   const partition = processPartition(context, key);
   // A process whose tokens cannot be kept does not begin: this fails before the provider is asked.
   const before = await context.parts.partitions.read(partition, { fresh: true });
@@ -88,6 +88,11 @@ async function keep(context: ConfidentialContext, partition: Partition, begun: B
   if (saved.superseded) throw signedOut();
   await activity.afterSignIn(subject, credentialOf(context, saved.record, account));
   return saved;
+}
+
+/** Whoever has it acts for the user: 256 bits, base64url. */
+function randomKey(runtime: Runtime): string {
+  return Buffer.from(runtime.randomBytes(32)).toString("base64url");
 }
 
 /**

@@ -100,12 +100,13 @@ export function createDeadlines(runtime: Runtime): Deadlines {
         };
         const queue = enqueue(budgetMs, call);
         const onAnswer = (answer: R): void => {
-          if (isOver) return late?.(answer);
           queue.delete(call);
           try {
+            if (isOver) return late?.(answer);
             resolve(answered ? answered(answer) : answer);
           } catch (error) {
-            fail(error);
+            // What an answer that came too late does to whoever wants it is nobody's failure any more.
+            if (!isOver) fail(error);
           }
         };
         const onFailure = (error: unknown): void => {

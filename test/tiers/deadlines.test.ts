@@ -95,6 +95,21 @@ test("an answer that comes too late is handed to whoever wants to undo it, and t
   expect(late).toEqual(["granted"]);
 });
 
+test("whoever wants an answer that comes too late may fail at it: nobody else is told, and the process goes on", async () => {
+  const { runtime, run } = setting();
+  const answer = Promise.withResolvers<string>();
+  const late = (): never => {
+    throw new TypeError("no lease that was granted");
+  };
+  const call = run({ budgetMs: 100, dueAt: 100, work: () => answer.promise, timeIsUp, late });
+  const outcome = call.catch((error: Error) => error.message);
+  await runtime.advance(100);
+  // Unhandled, it would fail this file.
+  answer.resolve("nothing");
+  await settle();
+  expect(await outcome).toBe("time is up");
+});
+
 describe("a process that stood still", () => {
   test("first reads the answers that came meanwhile, before it blames the store", async () => {
     const { runtime } = setting();

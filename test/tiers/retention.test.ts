@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { MemoryStore } from "../../src/adapters/memory.ts";
 import type { Codec, TiersOptions } from "../../src/tiers/tiers.ts";
 import { settle } from "../support/settle.ts";
 import { BOUND_MS, KEY, stored, tierWorld, type TierNode, type TierWorld } from "./support.ts";
@@ -141,6 +142,55 @@ describe("a copy that is in use", () => {
     }
     expect(node.link.count("get")).toBe(1);
     expect(node.link.count("touch")).toBe(0);
+  });
+
+  test("is read once more also if it was confirmed while it was being kept longer", async () => {
+    const made = await setting();
+    const { world, version, expiresAtMs } = made;
+    const node = await covered(made);
+    await world.runtime.advance((WINDOW_MS * 3) / 4);
+    const touch = node.link.holdAfter("touch");
+    await node.tiers.read(KEY);
+    expect(await node.tiers.read(KEY, { fresh: true })).toMatchObject({ value: "one", level: "L2" });
+    touch.open();
+    await settle();
+    await world.store.put(KEY, Buffer.from("one"), {
+      version: "anew",
+      ifVersion: version,
+      ttlMs: WINDOW_MS / 4,
+    });
+    await world.runtime.advance(BOUND_MS);
+    expect(await node.tiers.read(KEY)).toMatchObject({ version: "anew" });
+    await settle();
+    expect(await expiresAtMs()).toBe(world.runtime.now() + WINDOW_MS);
+  });
+
+  test("is kept longer once per half window also without copies in memory, and where the store does not say how long", async () => {
+    const { world } = await setting();
+    let touches = 0;
+    const store: MemoryStore = {
+      ...world.store,
+      async get(...asked) {
+        const found = await world.store.get(...asked);
+        // An answer takes a while.
+        await world.runtime.advance(3);
+        if (!found || found === "unchanged") return found;
+        return { bytes: found.bytes, version: found.version };
+      },
+      touch(...asked) {
+        touches += 1;
+        return world.store.touch(...asked);
+      },
+    };
+    const node = world.node({ codec: codec(true), store, l1MaxBytes: false });
+    for (const expected of [1, 2]) {
+      for (let readings = 0; readings < 20; readings += 1) {
+        expect(await node.tiers.read(KEY)).toMatchObject({ value: "one" });
+        await settle();
+      }
+      expect(touches).toBe(expected);
+      await world.runtime.advance(WINDOW_MS / 2);
+    }
   });
 
   test("tells nobody: renewing is no change", async () => {
