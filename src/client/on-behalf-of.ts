@@ -106,7 +106,9 @@ async function exchange(
     async (client) => {
       // On-behalf-of never asks the plugin before it searches (msal-node 7.2.1); reading accounts makes it load.
       await client.getTokenCache().getAllAccounts();
-      return client.acquireTokenOnBehalfOf({ ...obo.request });
+      // Of a token from the future (the clock was set back) MSAL would make an answer, and one without an account.
+      const past = reason === "expired" ? { skipCache: true } : {};
+      return client.acquireTokenOnBehalfOf({ ...obo.request, ...past });
     },
     guard,
   );

@@ -69,6 +69,17 @@ describe("an assertion", () => {
     expect(asked(world)).toBe(1);
   });
 
+  test("exchanged before the clock was set back is exchanged anew, with an answer that says whose it is", async () => {
+    const world = createWorld();
+    const node = api(world);
+    const request = { oboAssertion: await assertionOf(world), scopes: SCOPES };
+    await node.client.acquireTokenOnBehalfOf(request);
+    passTime(-60_000);
+    const again = await node.client.acquireTokenOnBehalfOf(request);
+    expect(again).toMatchObject({ fromCache: false, account: { username: ADA } });
+    expect(asked(world)).toBe(2);
+  });
+
   test("with a field that only MSAL can judge is answered from the store too, by MSAL", async () => {
     const world = createWorld();
     const request = {
