@@ -65,8 +65,7 @@ function singleClients(client: Node): RedisClients {
     return {
       ...lifecycle(own),
       joinsKeys: true,
-      send: (_key, args, signal) =>
-        own.client.sendCommand(args, signal ? { ...UNTIMED, abortSignal: signal } : UNTIMED),
+      send: (_key, args, signal) => own.client.sendCommand(args, withdrawnBy(signal, UNTIMED)),
       sendToMasters: async (args) => [await send(args)],
       masters: () => Promise.resolve([send]),
     };
@@ -98,8 +97,7 @@ function clusterClients(client: Cluster): RedisClients {
     return {
       ...lifecycle(own),
       joinsKeys: false,
-      send: (key, args, signal) =>
-        cluster.sendCommand(key, false, args, signal ? { ...UNTIMED, abortSignal: signal } : UNTIMED),
+      send: (key, args, signal) => cluster.sendCommand(key, false, args, withdrawnBy(signal, UNTIMED)),
       sendToMasters: async (args) => Promise.all((await masters()).map((send) => send(args))),
       masters,
     };
@@ -123,7 +121,7 @@ function sentinelClients(client: Sentinel): RedisClients {
     // Asked again after a failover means sent again: whoever asked may have given up.
     const own = opened(client.duplicate({ maxCommandRediscovers: 0 }));
     const send = (args: readonly RedisArgument[], signal?: AbortSignal): Promise<RedisReply> =>
-      own.client.sendCommand(false, args, answeredTo(signal));
+      own.client.sendCommand(false, args, withdrawnBy(signal, AS_BUFFERS));
     return {
       ...lifecycle(own),
       joinsKeys: true,
@@ -170,8 +168,8 @@ function waiterOf({ started, close }: Opened<unknown>, send: RedisWaiter["send"]
   };
 }
 
-function answeredTo(signal: AbortSignal | undefined): object {
-  return signal === undefined ? AS_BUFFERS : { ...AS_BUFFERS, abortSignal: signal };
+function withdrawnBy(signal: AbortSignal | undefined, options: object): object {
+  return signal === undefined ? options : { ...options, abortSignal: signal };
 }
 
 /** The options of a Cluster client are not public in node-redis 6.3, and `defaults` replaces the whole of them. */

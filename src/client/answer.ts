@@ -1,5 +1,6 @@
 /** How a flow with a cache answers: from memory at once, else by one piece of work for all who ask. */
 import { answerFromMemory, shared, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
+import { checkRequest, ownRequest } from "./client-options.ts";
 import type { ClientContext } from "./context.ts";
 import { isDue, requestEarlyRefresh } from "./early-refresh.ts";
 import type { TokenResult } from "./result.ts";
@@ -36,6 +37,30 @@ export function answerOrRun<C extends ClientContext, F extends CachedFlow, R ext
   };
   // Closing waits for the operation, whoever joins for its answer.
   return shared(context, flow, own, (kept) => run(() => operation(kept)));
+}
+
+/**
+ * The same for a request as it was handed over: checked, and copied before anybody waits for it.
+ * @param prepare the flow of a request
+ */
+export function answerRequest<
+  C extends ClientContext,
+  Q extends object,
+  F extends CachedFlow,
+  R extends TokenResult | null,
+>(
+  context: C,
+  request: Q,
+  prepare: (context: C, request: Q) => F,
+  answering: Answering<C, F, R>,
+): Promise<R | TokenResult> {
+  try {
+    checkRequest(request);
+    const own = (): F => prepare(context, ownRequest(request));
+    return answerOrRun(context, prepare(context, request), own, answering);
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
 }
 
 function requestLater<C extends ClientContext, F extends CachedFlow>(

@@ -7,9 +7,8 @@ import type { ClientCredentialRequest } from "../msal/types.ts";
 import type { TokenRecord } from "../partitions/record.ts";
 import type { SaveOutcome } from "../partitions/save.ts";
 import { appPartition } from "../partitions/partition.ts";
-import { answerOrRun, type Answering } from "./answer.ts";
+import { answerRequest, type Answering } from "./answer.ts";
 import { askUnderLease, inCache, requestNames, type CachedFlow, type LeasedFlow } from "./cached-flow.ts";
-import { checkRequest, ownRequest } from "./client-options.ts";
 import { hasOnly, readOrGoOn, scopeOf, type ConfidentialContext } from "./context.ts";
 import { isEmptyObject } from "./silent-flow.ts";
 import { withMetadata, type Renewal } from "./renewal.ts";
@@ -37,17 +36,7 @@ export function acquireTokenByClientCredential(
   context: ConfidentialContext,
   request: ClientCredentialRequest,
 ): Promise<TokenResult | null> {
-  try {
-    checkRequest(request);
-    return answerOrRun(
-      context,
-      prepare(context, request),
-      () => prepare(context, ownRequest(request)),
-      answering,
-    );
-  } catch (error) {
-    return Promise.reject(error as Error);
-  }
+  return answerRequest(context, request, prepare, answering);
 }
 
 const answering: Answering<ConfidentialContext, AppFlow, TokenResult | null> = {

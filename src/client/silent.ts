@@ -1,9 +1,8 @@
 import { TokenkeepError } from "../errors.ts";
 import type { SilentFlowRequest } from "../msal/types.ts";
 import type { PartitionState } from "../partitions/partitions.ts";
-import { answerOrRun, type Answering } from "./answer.ts";
+import { answerOrRun, answerRequest, type Answering } from "./answer.ts";
 import { answerFromState, inCache, type LeasedFlow } from "./cached-flow.ts";
-import { checkRequest, ownRequest } from "./client-options.ts";
 import { leaseKey, type ClientContext } from "./context.ts";
 import type { CacheAnswer } from "./lookup.ts";
 import { nearExpiry, orNearExpiry } from "./near-expiry.ts";
@@ -18,17 +17,7 @@ import { silentFlow, subjectOf, type Silent } from "./silent-flow.ts";
  * store cannot answer just now.
  */
 export function acquireTokenSilent(context: ClientContext, request: SilentFlowRequest): Promise<TokenResult> {
-  try {
-    checkRequest(request);
-    return answerOrRun(
-      context,
-      silentFlow(context, request),
-      () => silentFlow(context, ownRequest(request)),
-      answering,
-    );
-  } catch (error) {
-    return Promise.reject(error as Error);
-  }
+  return answerRequest(context, request, silentFlow, answering);
 }
 
 /**

@@ -1,4 +1,3 @@
-import { LRUCache } from "lru-cache";
 import { TokenkeepError } from "../errors.ts";
 import { randomId } from "../runtime.ts";
 import type { Stored, Version } from "../store/blob-store.ts";
@@ -29,14 +28,6 @@ import type { Read, TierPutOptions, TierPutResult, Tiers, TiersOptions } from ".
 /** A key that changes under every one of so many readings is contended: the last one is as good as any. */
 const MAX_LOADS = 3;
 
-/** With L1 off: how many records it is known of until when they are kept. */
-const MAX_KEEPS = 10_000;
-
-interface KeptVersion {
-  readonly version: Version;
-  readonly keep: Keep;
-}
-
 /** No store's: the counter is asked for, and does not make the copy trusted. */
 const NO_COUNTER = "\0";
 
@@ -57,9 +48,8 @@ interface LoadOptions {
 export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   const { store, calls, codec, runtime, coherenceBoundMs: boundMs, maxStaleMs } = options;
   const l1 = options.l1MaxBytes === false ? undefined : createSlots<V>(options.l1MaxBytes);
-  const keeps = l1 ? undefined : new LRUCache<string, KeptVersion>({ max: MAX_KEEPS });
   const lease = createCoherenceLease(store.backplane, { runtime, calls, boundMs });
-  const retain = createRetain({ store, calls, codec, runtime, onKept, onGone });
+  const retain = createRetain({ store, calls, codec, runtime, hasCopies: l1 !== undefined, onKept, onGone });
   const records = createRecordCalls(store, calls);
   const clock = createClock(runtime);
   const loads = createSingleFlight();
@@ -248,21 +238,15 @@ export function createTwoTier<V>(options: TiersOptions<V>): Tiers<V> {
   ): Read<V> {
     const value = held && codec.reconcile ? codec.reconcile(key, held.value, decoded) : decoded;
     const { version } = stored;
-    const keep = keptBefore(key, version) ?? retain.afterLoad(key, value, stored);
+    const keep = retain.afterLoad(key, value, stored);
+    // What is due from now on the next hit renews; without copies there is none.
     const isDue = (l1 ? sent.at.wallMs : runtime.now()) >= keep.renewFromMs;
     if (l1 || isDue) {
       const entry = entryOf(value, version, { sent, keep, weight: weighEntry(key, stored.bytes.length) });
       fillLoaded(token, key, entry);
-      keeps?.set(key, { version, keep });
       if (isDue) retain.renew(key, entry);
     }
     return { value, version, level: "L2" };
-  }
-
-  /** Without copies, every reading would else be the first, and renew the retention. */
-  function keptBefore(key: string, version: Version): Keep | undefined {
-    const before = keeps?.get(key);
-    return before?.version === version ? before.keep : undefined;
   }
 
   /** What L1 holds *now*: a removal may have come in while the store was failing. */

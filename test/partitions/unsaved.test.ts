@@ -20,6 +20,20 @@ import {
 const LONG_MS = 120_000;
 const down = (node: PartitionNode): void => node.link.fail("all", { times: Infinity });
 
+/** A sign-in waits at `a`, beside what had waited there before a sign-out that nobody there has heard of. */
+async function signedOutUnheard(): Promise<{ world: PartitionWorld; a: PartitionNode }> {
+  const world = partitionWorld();
+  const [a, b] = [world.node(), world.node()];
+  await a.signIn("one");
+  const renewal = await a.renew("mail", "mail.read");
+  down(a);
+  await renewal.save();
+  await b.partitions.signOut(USER);
+  await world.runtime.advance(2 * SKEW_MS);
+  await a.signIn("waits");
+  return { world, a };
+}
+
 describe("a result that has waited for longer than a sign-out is remembered", () => {
   const MEMORY_MS = 60_000;
   const retention = { removalMarkerTtlMs: MEMORY_MS };
@@ -332,28 +346,12 @@ describe("a result that the store does not take", () => {
     });
 
     test("does not bring back what had waited there before a sign-out that nobody there had heard of", async () => {
-      const world = partitionWorld();
-      const [a, b] = [world.node(), world.node()];
-      await a.signIn("one");
-      const renewal = await a.renew("mail", "mail.read");
-      down(a);
-      await renewal.save();
-      await b.partitions.signOut(USER);
-      await world.runtime.advance(2 * SKEW_MS);
-      await a.signIn("waits");
+      const { world, a } = await signedOutUnheard();
       expect(await afterHealing(world, a)).toBe("at-waits");
     });
 
     test("nor when it is in the store, and has only not been announced", async () => {
-      const world = partitionWorld();
-      const [a, b] = [world.node(), world.node()];
-      await a.signIn("one");
-      const renewal = await a.renew("mail", "mail.read");
-      down(a);
-      await renewal.save();
-      await b.partitions.signOut(USER);
-      await world.runtime.advance(2 * SKEW_MS);
-      await a.signIn("waits");
+      const { world, a } = await signedOutUnheard();
       a.link.heal();
       a.link.fail("publish");
       expect(await world.drive(a.partitions.drain())).toBe(1);
